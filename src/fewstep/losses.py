@@ -1,0 +1,43 @@
+r"""Training losses and the distributions of the noise level.
+
+A loss returns one number per sample, (B,), and draws nothing itself: ``u`` (B,) in (0, 1) becomes the noise level and
+``noise``, like x0, is standard normal. So a loss is a plain function that a test can hold against a formula.
+"""
+
+from functools import partial
+
+import torch
+
+from ._checks import per_sample, require
+from .processes import VP
+
+
+def lognormal(u: torch.Tensor, mean: float = -1.2, std: float = 1.2) -> torch.Tensor:
+    """σ with ln σ ~ N(mean, std²), from uniform ``u`` (Karras et al. 2022)."""
+    require(std > 0, "std", std, "positive")
+    return torch.exp(mean + std * torch.special.ndtri(u.double()))
+
+
+def log_uniform(u: torch.Tensor, sigma_min: float = 0.02, sigma_max: float = 100.0) -> torch.Tensor:
+    """σ with ln σ uniform on [ln σ_min, ln σ_max]: VE training (Song et al. 2021)."""
+    require(0 < sigma_min < sigma_max, "sigma_min, sigma_max", (sigma_min, sigma_max), "0 < sigma_min < sigma_max")
+    return sigma_min * (sigma_max / sigma_min) ** u.double()
+
+
+def uniform_in_time(u: torch.Tensor, process: VP = VP(), t_min: float = 1e-5) -> torch.Tensor:
+    """σ(t) with t uniform on [t_min, 1]: VP training (Song et al. 2021)."""
+    require(0 < t_min < 1, "t_min", t_min, "in (0, 1)")
+    return process.sigma((t_min + (1 - t_min) * u.double()).cpu()).to(u.device)
+
+
+def denoising(denoiser, x0, u, noise, labels=None, levels=lognormal):
+    """λ(σ) ‖D(x0 + σ noise; σ) − x0‖² / dim: the EDM loss with ``levels=lognormal`` (Karras et al. 2022, eq. 8).
+
+    ``x0``, ``noise``: (B, ...); ``u``: (B,); ``levels(u) -> σ``; λ is the weight of the denoiser's preconditioning. Returns (B,).
+    """
+    sigma = levels(u)
+    D = denoiser(x0 + per_sample(sigma, x0) * noise, sigma, labels)
+    return denoiser.preconditioning.weight(sigma).to(x0.dtype) * (D - x0).square().flatten(1).mean(1)
+
+
+edm = partial(denoising, levels=lognormal)
