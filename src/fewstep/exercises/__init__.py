@@ -1,0 +1,251 @@
+"""Self-checks for the exercises: the reader's function against the right one on random probes and edge cases.
+
+Each chapter has a module of the same name, so that a notebook says ``from fewstep.exercises import noising`` and, under the
+stub ``def snr(alpha_bar): return ...``, ``noising.snr.check(snr)``. The check never raises: an error in the reader's code is
+part of the answer. Mistakes foreseen by the author (``Wrong``) are recognised by what they compute, and get their own hint.
+"""
+
+import copy
+import html
+import inspect
+from dataclasses import dataclass
+from typing import Any, Callable, Sequence
+
+import numpy as np
+import torch
+
+from .._checks import require
+
+MARKS = {"unsolved": ("○", "#56B4E9"), "wrong": ("✗", "#D55E00"), "right": ("✓", "#009E73")}
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A typical mistake: the function a reader would have written, and the hint that names the mistake."""
+
+    answer: Callable
+    hint: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found: ``status`` is "unsolved", "wrong" or "right"; ``hint`` says what to do next or what is wrong."""
+
+    name: str
+    status: str
+    hint: str
+    shown_in: int | None = None  # the notebook execution that displayed it already
+
+    def __repr__(self):
+        return f"{MARKS[self.status][0]} {self.name}: {self.status}. {self.hint}".rstrip()
+
+    def _repr_html_(self):
+        mark, colour = MARKS[self.status]
+        return (f'<div style="border-left:5px solid {colour};padding:.4em .8em;margin:.3em 0;white-space:pre-wrap">'
+                f"{mark} <code>{html.escape(self.name)}</code>: <b>{self.status}.</b> {html.escape(self.hint)}</div>")
+
+    def _ipython_display_(self):  # as a cell's last value it would appear a second time
+        from IPython import get_ipython
+        from IPython.display import display
+
+        shell = get_ipython()
+        if shell is None or shell.execution_count != self.shown_in:
+            display({"text/html": self._repr_html_(), "text/plain": repr(self)}, raw=True)
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The outcome of a call that raised."""
+
+    error: Exception
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise with its right answer and its typical mistakes.
+
+    name: shown in messages. arguments: ``rng -> tuple``, one random probe from a ``numpy.random.Generator``; pass noise as an
+    argument, never draw it inside the answer. edges: further probes, tuples written out (σ = 0, one step, …).
+    solution: the right answer, ``(*arguments) -> number, array, tensor, or tuple of these``. wrong: at least three in a notebook.
+    tolerance: an entry is right when it is off by at most tolerance · max(1, |right|). probes: how many random ones.
+    Raises ``ValueError`` when a mistake cannot be told from the solution, or from another mistake, on the probes.
+    """
+
+    name: str
+    arguments: Callable[[np.random.Generator], tuple]
+    solution: Callable
+    wrong: Sequence[Wrong]
+    edges: Sequence[tuple] = ()
+    tolerance: float = 1e-5
+    probes: int = 8
+
+    def __post_init__(self):
+        for probe in self._probes():
+            require(isinstance(probe, tuple), f"{self.name}: a probe", probe, "a tuple of arguments")
+        right = self._outcomes(self.solution)
+        for probe, outcome in zip(self._probes(), right):
+            require(not isinstance(outcome, Raised), f"{self.name}: solution at {probe}", outcome, "free of errors")
+        told = [("the solution", right)]
+        for mistake in self.wrong:
+            require(bool(mistake.hint.strip()), f"{self.name}: hint", mistake.hint, "not empty")
+            outcomes = self._outcomes(mistake.answer)
+            for other, known in told:
+                require(not self._agree(outcomes, known), f"{self.name}: wrong answer", mistake.hint,
+                        f"different from {other} on at least one probe")
+            told.append((f"the wrong answer {mistake.hint!r}", outcomes))
+
+    def check(self, answer: Callable) -> Verdict:
+        """Judge the reader's function and display the verdict. Never raises."""
+        verdict = Verdict(self.name, *self._judge(answer), shown_in=_execution())
+        if verdict.shown_in is None:
+            print(verdict)
+        else:
+            from IPython.display import display
+
+            display({"text/html": verdict._repr_html_(), "text/plain": repr(verdict)}, raw=True)
+        return verdict
+
+    def _judge(self, answer) -> tuple[str, str]:
+        if answer is None or answer is ...:
+            return "unsolved", "Replace the dots by your answer and run the cell again."
+        if not callable(answer):
+            return "wrong", f"check takes the function itself, {self.name}.check({self.name}), and calls it; it got {_describe(answer)}."
+        came, right = self._outcomes(answer), self._outcomes(self.solution)
+        if any(map(_is_stub, came)) or all(outcome is None for outcome in came):
+            return "unsolved", "Replace the dots by your answer and run the cell again."
+        if self._agree(came, right):
+            return "right", ""
+        for mistake in self.wrong:
+            if self._agree(came, self._outcomes(mistake.answer)):
+                return "wrong", mistake.hint
+        for probe, a, b in zip(self._probes(), came, right):
+            if not _same(a, b, self.tolerance):
+                return "wrong", f"{self._call(probe)} {_difference(a, b)}{_pattern(came, right, self.tolerance)}"
+
+    def _probes(self):
+        """The edges first: a message about a simple case helps most."""
+        seeds = range(self.probes)
+        return [copy.deepcopy(edge) for edge in self.edges] + [self.arguments(np.random.default_rng(seed)) for seed in seeds]
+
+    def _outcomes(self, answer):
+        outcomes = []
+        for probe in self._probes():  # fresh ones: an answer may change its arguments in place
+            try:
+                with np.errstate(all="ignore"):
+                    outcomes.append(answer(*probe))
+            except Exception as error:
+                outcomes.append(Raised(error))
+        return outcomes
+
+    def _agree(self, a, b):
+        return all(_same(x, y, self.tolerance) for x, y in zip(a, b))
+
+    def _call(self, probe):
+        names = list(inspect.signature(self.solution).parameters)
+        return f"{self.name}({', '.join(f'{name}={_describe(value)}' for name, value in zip(names, probe))})"
+
+
+def _execution():
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return None
+    shell = get_ipython()
+    return None if shell is None else shell.execution_count
+
+
+def _is_stub(outcome) -> bool:
+    """The dots are still there: returned, inside a tuple, or in the way of a computation."""
+    if isinstance(outcome, Raised):
+        return "ellipsis" in str(outcome.error).lower()
+    return outcome is ... or (isinstance(outcome, (tuple, list)) and any(map(_is_stub, outcome)))
+
+
+def _array(value):
+    """``value`` as a float64 array (complex stays complex); raises where it is no number."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        value = (value.to(torch.complex128) if value.is_complex() else value.double()).numpy()
+    array = np.asarray(value)
+    return array.astype(complex if np.iscomplexobj(array) else np.float64)
+
+
+def _same(a: Any, b: Any, tolerance: float) -> bool:
+    """Whether two outcomes agree: the same error, or the same shape and entries, with NaN and ±∞ in the same places."""
+    if isinstance(a, Raised) or isinstance(b, Raised):
+        return isinstance(a, Raised) and isinstance(b, Raised) and type(a.error) is type(b.error)
+    if isinstance(a, tuple) or isinstance(b, tuple):
+        return (isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)) and len(a) == len(b)
+                and all(_same(x, y, tolerance) for x, y in zip(a, b)))
+    if a is None or b is None or isinstance(a, str) or isinstance(b, str):
+        return a is b or (isinstance(a, str) and isinstance(b, str) and a == b)
+    try:
+        a, b = _array(a), _array(b)
+    except Exception:
+        return False
+    if a.shape != b.shape:
+        return False
+    with np.errstate(all="ignore"):
+        equal = (a == b) | (np.isnan(a) & np.isnan(b))  # also ±∞
+        return bool((equal | (np.abs(a - b) <= tolerance * np.maximum(1, np.abs(b)))).all())
+
+
+def _describe(value) -> str:
+    """A value in a few words: numbers and short arrays written out, larger ones by shape."""
+    if isinstance(value, (tuple, list)) and not all(isinstance(v, (int, float)) for v in value):
+        return f"({', '.join(map(_describe, value))})"
+    if value is None or isinstance(value, str) or callable(value):
+        return getattr(value, "__name__", None) or (repr(value) if value is None or isinstance(value, str) else type(value).__name__)
+    try:
+        array = _array(value)
+    except Exception:
+        return f"a value of type {type(value).__name__}"
+    if array.ndim == 0:
+        return f"{array.item():.4g}"
+    if array.size <= 4 and array.ndim == 1:
+        return f"[{', '.join(f'{x:.4g}' for x in array)}]"
+    return f"an array of shape {array.shape}"
+
+
+def _difference(came, right) -> str:
+    """What came and what kind of thing is expected, without giving the answer away."""
+    if isinstance(came, Raised):
+        return f"raised {type(came.error).__name__}: {came.error}"
+    if isinstance(right, tuple):
+        return f"gave {_describe(came)}; expected is a tuple of {len(right)}, and it differs."
+    try:
+        a, b = _array(came), _array(right)
+    except Exception:
+        return f"gave {_describe(came)}; expected is {_kind(right)}."
+    if a.shape != b.shape:
+        return f"gave {_describe(came)}, of shape {a.shape}; expected is {_kind(right)}."
+    if not np.isfinite(a).all() and np.isfinite(b).all():
+        return f"gave {_describe(came)}, with NaN or infinity; expected is {_kind(right)}, finite."
+    with np.errstate(all="ignore"):
+        return f"gave {_describe(came)}; it is off by {np.nanmax(np.abs(a - b)):.2g}."
+
+
+def _kind(value) -> str:
+    if value is None or isinstance(value, str):
+        return "a word" if isinstance(value, str) else "None"
+    shape = _array(value).shape
+    return f"of shape {shape}" if shape else "a number"
+
+
+def _pattern(came, right, tolerance) -> str:
+    """A remark on how all answers relate to the right ones: a constant factor, or a square."""
+    try:
+        a, b = (np.concatenate([_array(value).ravel() for value in values]) for values in (came, right))
+        keep = np.isfinite(a) & np.isfinite(b) & (np.abs(b) > 1e-9)
+        a, b = a[keep], b[keep]
+        factor = (a @ b) / (b @ b)
+        if len(a) > 1 and factor and _same(a, factor * b, tolerance):
+            return " It is minus the right answer, on every probe." if _same(factor, -1, tolerance) else (
+                f" It is {factor:.4g} times the right answer, on every probe.")
+        if _same(a, b**2, tolerance):
+            return " It is the square of the right answer, on every probe."
+        if _same(a**2, b, tolerance):
+            return " It is the square root of the right answer, on every probe."
+    except Exception:  # shapes that differ, words, errors: no remark
+        pass
+    return ""
