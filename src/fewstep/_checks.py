@@ -1,5 +1,7 @@
 """Checks of arguments and the one broadcasting rule, shared by every module."""
 
+from operator import index
+
 import torch
 
 
@@ -17,6 +19,23 @@ def as_float64(argument: str, value, allowed: str = "finite numbers") -> torch.T
         raise ValueError(f"{argument} = {value!r}: must be {allowed}") from error
     require(bool(torch.isfinite(tensor).all()), argument, value, allowed)
     return tensor
+
+
+def as_number(argument: str, value, allowed: str = "a finite number") -> float:
+    """``value`` as one finite float."""
+    number = as_float64(argument, value, allowed)
+    require(number.ndim == 0, argument, value, allowed)
+    return float(number)
+
+
+def as_count(argument: str, value, allowed: str = "an integer >= 1") -> int:
+    """``value`` as an integer of at least 1; NumPy's integers count, floats do not."""
+    try:
+        count = index(value)
+    except TypeError as error:
+        raise ValueError(f"{argument} = {value!r}: must be {allowed}") from error
+    require(count >= 1, argument, value, allowed)
+    return count
 
 
 def check_state(argument: str, x: torch.Tensor) -> None:

@@ -10,7 +10,7 @@ from math import log, pi, prod
 
 import torch
 
-from ._checks import as_float64, check_state, per_sample, require
+from ._checks import as_count, as_float64, check_state, per_sample, require
 
 
 def score(denoiser, x: torch.Tensor, sigma) -> torch.Tensor:
@@ -36,6 +36,11 @@ def _rows(x, sigma, shape):
     return x.reshape(len(x), -1).double(), variance.expand(len(x), 1)
 
 
+def _beside(x, *tensors):
+    """The tensors on the device of ``x``."""
+    return [tensor.to(x.device) for tensor in tensors]
+
+
 @dataclass(frozen=True, eq=False)
 class Gaussian:
     """Exact denoiser for data N(mean, cov). ``mean``: (d,); ``cov``: (d, d), symmetric, no negative eigenvalue."""
@@ -54,28 +59,32 @@ class Gaussian:
         for name, value in dict(mean=mean, cov=cov, _variances=eigenvalues.clamp(min=0), _axes=axes).items():
             object.__setattr__(self, name, value)
 
-    def _scaled(self, x, factors):  # mean + axes · diag(factors) · axesᵀ (x − mean), factors: (B, d)
-        coordinates = (x.double() - self.mean) @ self._axes
-        return (self.mean + (coordinates * factors) @ self._axes.T).to(x.dtype)
+    def _in_axes(self, x, sigma):
+        """x − mean along the axes of cov, (B, d); the data's variance along each, (d,); σ², (B, 1)."""
+        rows, noise = _rows(x, sigma, self.mean.shape)
+        mean, variances, axes = _beside(x, self.mean, self._variances, self._axes)
+        require(bool((variances + noise > 0).all()), "sigma", 0, "positive for a singular cov")
+        return (rows - mean) @ axes, variances, noise
+
+    def _from_axes(self, coordinates, x):
+        mean, axes = _beside(x, self.mean, self._axes)
+        return (mean + coordinates @ axes.T).to(x.dtype)
 
     def __call__(self, x, sigma):
         """E[x0 | x] = mean + cov (cov + σ²)⁻¹ (x − mean)."""
-        _, variance = _rows(x, sigma, self.mean.shape)
-        if not bool((variance > 0).all()):
-            require(bool((self._variances > 0).all()), "sigma", 0, "positive for a singular cov")
-        return self._scaled(x, self._variances / (self._variances + variance))
+        coordinates, variances, noise = self._in_axes(x, sigma)
+        return self._from_axes(coordinates * variances / (variances + noise), x)
 
     def flow(self, x, sigma, sigma_next):
         """The exact solution of the probability-flow ODE dx/dσ = (x − D)/σ from ``x`` at σ to ``sigma_next``."""
-        _, before = _rows(x, sigma, self.mean.shape)
-        _, after = _rows(x, sigma_next, self.mean.shape)
-        return self._scaled(x, torch.sqrt((self._variances + after) / (self._variances + before)))
+        coordinates, variances, before = self._in_axes(x, sigma)
+        after = _rows(x, sigma_next, self.mean.shape)[1]
+        return self._from_axes(coordinates * torch.sqrt((variances + after) / (variances + before)), x)
 
     def log_density(self, x, sigma):
         """log p(x; σ), shape (B,)."""
-        rows, variance = _rows(x, sigma, self.mean.shape)
-        total = self._variances + variance
-        coordinates = (rows - self.mean) @ self._axes
+        coordinates, variances, noise = self._in_axes(x, sigma)
+        total = variances + noise
         return -0.5 * (coordinates**2 / total + torch.log(2 * pi * total)).sum(1)
 
     def sample(self, n: int, generator=None):
@@ -105,22 +114,24 @@ class Mixture:
         require(bool((variances >= 0).all()), "variances", variances.tolist(), "non-negative")
         require(bool((weights > 0).all()) and abs(float(weights.sum()) - 1) < 1e-6, "weights", weights.tolist(),
                 "positive and of sum 1")
-        for name, value in dict(means=means, variances=variances, weights=weights).items():
+        for name, value in dict(means=means, variances=variances, weights=weights / weights.sum()).items():
             object.__setattr__(self, name, value)
 
-    def _log_joint(self, rows, variance):  # log w_k N(x; μ_k, v_k + σ²), shape (B, K)
-        total = self.variances + variance
+    def _log_joint(self, rows, noise):  # log w_k N(x; μ_k, v_k + σ²), shape (B, K)
+        means, variances, weights = _beside(rows, self.means, self.variances, self.weights)
+        total = variances + noise
         require(bool((total > 0).all()), "sigma", 0, "positive where a component has variance 0")
         # Direct differences: ‖x‖² − 2 x·μ + ‖μ‖² would cancel at small σ.
-        distance = (rows[:, None] - self.means).square().sum(-1)
-        return torch.log(self.weights) - 0.5 * (distance / total + rows.shape[1] * torch.log(2 * pi * total))
+        distance = (rows[:, None] - means).square().sum(-1)
+        return torch.log(weights) - 0.5 * (distance / total + rows.shape[1] * torch.log(2 * pi * total))
 
     def __call__(self, x, sigma):
         """E[x0 | x] = Σ_k p(k | x) [μ_k + v_k/(v_k + σ²) (x − μ_k)]."""
-        rows, variance = _rows(x, sigma, self.means.shape[1:])
-        weights = torch.softmax(self._log_joint(rows, variance), dim=1)
-        shrink = self.variances / (self.variances + variance)
-        mean = (weights * (1 - shrink)) @ self.means + (weights * shrink).sum(1, keepdim=True) * rows
+        rows, noise = _rows(x, sigma, self.means.shape[1:])
+        weights = torch.softmax(self._log_joint(rows, noise), dim=1)
+        means, variances = _beside(x, self.means, self.variances)
+        shrink = variances / (variances + noise)
+        mean = (weights * (1 - shrink)) @ means + (weights * shrink).sum(1, keepdim=True) * rows
         return mean.to(x.dtype)
 
     def log_density(self, x, sigma):
@@ -149,7 +160,7 @@ class DataSet:
         require(isinstance(self.points, torch.Tensor) and self.points.ndim >= 2 and len(self.points) > 0, "points",
                 tuple(getattr(self.points, "shape", ())), "a tensor (N, ...) of at least one point")
         check_state("points", self.points)
-        require(self.chunk >= 1, "chunk", self.chunk, ">= 1")
+        as_count("chunk", self.chunk)
         object.__setattr__(self, "_half_squares", 0.5 * self.points.reshape(len(self.points), -1).double().square().sum(1))
 
     def _chunks(self, device):
@@ -165,7 +176,7 @@ class DataSet:
         total, mean = torch.zeros_like(top), torch.zeros_like(rows)
         for points, half_squares in self._chunks(rows.device):
             logits = torch.addmm(-half_squares, rows, points.T).div_(variance)  # (B, chunk)
-            new_top = torch.maximum(top, logits.amax(1, keepdim=True))
+            new_top = torch.maximum(top, logits.detach().amax(1, keepdim=True))
             weights = logits.sub_(new_top).exp_()
             keep = torch.exp(top - new_top)
             total, mean, top = keep * total + weights.sum(1, keepdim=True), keep * mean + weights @ points, new_top

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 from ._checks import require
 
 
-def _norm(channels):
-    return nn.GroupNorm(min(32, channels // 4), channels, eps=1e-6)
+def _norm(channels):  # at most 32 groups, of 4 channels or more
+    groups = next(g for g in range(min(32, channels // 4), 0, -1) if channels % g == 0)
+    return nn.GroupNorm(groups, channels, eps=1e-6)
 
 
 def _zero(module):  # a block that starts as the identity trains more stably
@@ -40,11 +41,11 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over all pixels, heads of 64 channels (or one head where there are fewer), around a skip."""
+    """Self-attention over all pixels, heads of 64 channels (or one head where 64 does not divide the channels), around a skip."""
 
     def __init__(self, channels):
         super().__init__()
-        self.heads = max(1, channels // 64)
+        self.heads = channels // 64 if channels % 64 == 0 else 1
         self.norm, self.qkv = _norm(channels), nn.Conv2d(channels, 3 * channels, 1)
         self.out = _zero(nn.Conv2d(channels, channels, 1))
 
@@ -68,7 +69,8 @@ class UNet(nn.Module):
         attention = (False,) * len(multipliers) if attention is None else tuple(attention)
         require(len(multipliers) >= 1, "multipliers", multipliers, "one or more levels")
         require(len(attention) == len(multipliers), "attention", attention, f"one flag for each of the {len(multipliers)} levels")
-        require(channels % 8 == 0, "channels", channels, "a multiple of 8")
+        require(channels >= 8 and channels % 8 == 0, "channels", channels, "a multiple of 8")
+        require(0 <= dropout < 1, "dropout", dropout, "in [0, 1)")
         require(blocks >= 1 and image_channels >= 1 and classes >= 0, "blocks, image_channels, classes",
                 (blocks, image_channels, classes), ">= 1, >= 1, >= 0")
         self.settings = dict(image_channels=image_channels, channels=channels, multipliers=tuple(multipliers), blocks=blocks,
@@ -104,11 +106,13 @@ class UNet(nn.Module):
         powers = torch.arange(self.frequencies, device=c_noise.device) / self.frequencies
         angles = c_noise[:, None] * torch.exp(-log(10_000) * powers)
         features = torch.cat([angles.cos(), angles.sin()], dim=1)
-        if self.embed_class is not None and labels is not None:
+        require(self.embed_class is not None or labels is None, "labels", "given", "None: this network has no classes")
+        if labels is not None:
+            require(isinstance(labels, torch.Tensor) and labels.shape == c_noise.shape and labels.dtype in (torch.int64, torch.int32), "labels",
+                    getattr(labels, "dtype", labels), f"integers of shape {tuple(c_noise.shape)}")
             require(bool(((labels >= 0) & (labels < self.embed_class.num_embeddings)).all()), "labels",
                     f"{labels.min().item()} … {labels.max().item()}", f"in 0 … {self.embed_class.num_embeddings - 1}")
             features = features + self.embed_class(labels)
-        require(self.embed_class is not None or labels is None, "labels", "given", "None: this network has no classes")
         return self.embed_noise(features)
 
     def forward(self, x, c_noise, labels=None):
@@ -116,6 +120,7 @@ class UNet(nn.Module):
         factor = 2 ** (len(s["multipliers"]) - 1)
         require(x.ndim == 4 and x.shape[1] == s["image_channels"] and x.shape[2] % factor == x.shape[3] % factor == 0, "x.shape",
                 tuple(x.shape), f"(B, {s['image_channels']}, H, W) with H and W divisible by {factor}")
+        require(c_noise.shape == x.shape[:1], "c_noise.shape", tuple(c_noise.shape), f"({len(x)},)")
         embedding = self._embedding(c_noise, labels)
         h = self.first(x)
         skips = [h]

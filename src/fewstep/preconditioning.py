@@ -9,7 +9,7 @@ from typing import Callable
 import torch
 from torch import nn
 
-from ._checks import as_float64, check_state, per_sample, require
+from ._checks import as_count, as_float64, as_number, check_state, per_sample, require
 from .grids import iddpm_levels
 from .processes import VP
 
@@ -28,7 +28,7 @@ class Preconditioning:
 
 def edm(sigma_data: float = 0.5) -> Preconditioning:
     """Unit-variance inputs and targets, least amplification of errors, for data of standard deviation ``sigma_data``."""
-    require(sigma_data > 0, "sigma_data", sigma_data, "positive")
+    require(as_number("sigma_data", sigma_data) > 0, "sigma_data", sigma_data, "positive")
     v = sigma_data**2
     return Preconditioning(
         "edm",
@@ -42,6 +42,7 @@ def edm(sigma_data: float = 0.5) -> Preconditioning:
 
 def vp(process: VP = VP(), M: int = 1000) -> Preconditioning:
     """The network predicts ε from the VP variable and the step number c_noise = (M − 1) t (Song et al. 2021)."""
+    as_count("M", M)
     return Preconditioning(
         "vp",
         c_skip=torch.ones_like,
@@ -86,6 +87,7 @@ class Denoiser(nn.Module):
     """A network wrapped by a preconditioning: ``D(x, sigma, labels) -> E[x0 | x]``, x: (B, ...), σ > 0: scalar or (B,).
 
     The network is called as ``network(c_in x, c_noise, labels)`` in float32, whatever the type of x; the result has the type of x.
+    Raises ``ValueError`` for a state that is not finite and floating point, or a σ that is not positive.
     """
 
     def __init__(self, network: nn.Module, preconditioning: Preconditioning):
@@ -93,7 +95,9 @@ class Denoiser(nn.Module):
         self.network, self.preconditioning = network, preconditioning
 
     def forward(self, x, sigma, labels=None):
-        sigma = torch.as_tensor(sigma, dtype=torch.float64)
+        check_state("x", x)
+        sigma = as_float64("sigma", sigma)
+        require(bool((sigma > 0).all()), "sigma", sigma.tolist(), "positive")
         require(sigma.numel() == 1 or sigma.shape == x.shape[:1], "sigma.shape", tuple(sigma.shape), f"() or ({len(x)},)")
         p, sigma = self.preconditioning, sigma.reshape(-1).expand(len(x))
         F = self.network(per_sample(p.c_in(sigma), x).float() * x.float(), p.c_noise(sigma).float().to(x.device), labels)

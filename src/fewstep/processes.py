@@ -15,7 +15,7 @@ from typing import Callable
 import numpy as np
 import torch
 
-from ._checks import as_float64, check_state, per_sample, require
+from ._checks import as_float64, as_number, check_state, per_sample, require
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Process:
         """Smallest and largest time at which the process is defined."""
         return 0.0, float("inf")
 
+    @property
+    def sigma_max(self) -> float:
+        """The highest noise level of the process: σ at the end of its domain."""
+        return float(self.sigma(self.domain[1])) if np.isfinite(self.domain[1]) else float("inf")
+
     def f(self, t) -> torch.Tensor:
         """Drift coefficient f(t) = ṡ/s of dx = f x dt + g dw, in 1/time."""
         return self.ds(t) / self.s(t)
@@ -49,6 +54,7 @@ class Process:
     def perturb(self, x0: torch.Tensor, t, noise: torch.Tensor) -> torch.Tensor:
         """A sample of p(x_t | x_0): s(t) (x_0 + σ(t) noise). ``x0``, ``noise``: (B, ...); ``t``: scalar or (B,)."""
         check_state("x0", x0)
+        check_state("noise", noise)
         require(noise.shape == x0.shape, "noise.shape", tuple(noise.shape), f"x0's shape {tuple(x0.shape)}")
         return per_sample(self.s(t), x0) * (x0 + per_sample(self.sigma(t), x0) * noise)
 
@@ -92,6 +98,9 @@ class VE(Process):
     def ds(self, t):
         return torch.zeros_like(self._time(t))
 
+    def g(self, t):  # where σ̇ is infinite, at t = 0, the general formula is 0 · ∞
+        return torch.ones_like(self._time(t))
+
 
 @dataclass(frozen=True)
 class VP(Process):
@@ -105,19 +114,21 @@ class VP(Process):
 
     def __post_init__(self):
         for name in ("beta_d", "beta_min"):
-            value = float(as_float64(name, getattr(self, name), "a finite number"))
+            value = as_number(name, getattr(self, name))
             require(value >= 0, name, value, "non-negative")
         require(self.beta_d + self.beta_min > 0, "beta_d + beta_min", 0, "positive")
 
     @classmethod
     def with_levels(cls, sigma_min: float, sigma_max: float, t_min: float = 1e-3) -> "VP":
         """The VP process with σ(t_min) = sigma_min and σ(1) = sigma_max. It is another schedule, not a cut of the default one."""
-        low, high = float(as_float64("sigma_min", sigma_min)), float(as_float64("sigma_max", sigma_max))
+        low, high = as_number("sigma_min", sigma_min), as_number("sigma_max", sigma_max)
         require(0 < low < high, "sigma_min, sigma_max", (low, high), "0 < sigma_min < sigma_max")
-        require(0 < t_min < 1, "t_min", t_min, "in (0, 1)")
+        require(0 < as_number("t_min", t_min) < 1, "t_min", t_min, "in (0, 1)")
         b_low, b_high = np.log1p(low**2), np.log1p(high**2)
+        require(t_min**2 * b_high <= b_low <= t_min * b_high, "sigma_min, sigma_max, t_min", (low, high, t_min),
+                "such that β(t) >= 0 on [0, 1]: t_min² ln(1 + σ_max²) <= ln(1 + σ_min²) <= t_min ln(1 + σ_max²)")
         beta_d = 2 * (b_low / t_min - b_high) / (t_min - 1)
-        return cls(beta_d=beta_d, beta_min=b_high - beta_d / 2)
+        return cls(beta_d=max(beta_d, 0.0), beta_min=max(b_high - beta_d / 2, 0.0))  # rounding may leave −1e-16
 
     @property
     def domain(self):
@@ -134,10 +145,11 @@ class VP(Process):
     def sigma(self, t):
         return torch.sqrt(torch.expm1(self._log_growth(t)))
 
-    def sigma_inv(self, sigma):
-        growth = torch.log1p(self._level(sigma) ** 2)
-        # The positive root of ½ β_d t² + β_min t = B, in the form that cancels nothing when B is small.
+    def _time_of(self, growth):  # the positive root of ½ β_d t² + β_min t = B, in the form that cancels nothing when B is small
         return 2 * growth / (self.beta_min + torch.sqrt(self.beta_min**2 + 2 * self.beta_d * growth))
+
+    def sigma_inv(self, sigma):
+        return self._time_of(torch.log1p(self._level(sigma) ** 2))
 
     def dsigma(self, t):
         sigma = self.sigma(t)
@@ -148,6 +160,38 @@ class VP(Process):
 
     def ds(self, t):
         return -0.5 * self.beta(t) * self.s(t)
+
+    def g(self, t):  # where σ̇ is infinite, at t = 0, the general formula is 0 · ∞
+        return torch.sqrt(self.beta(t))
+
+
+@dataclass(frozen=True)
+class SubVP(Process):
+    """Sub-VP (Song et al. 2021): β(t) and f = −β/2 as in ``vp``, but g = √(β (1 − e^{−2B})), so s = e^{−B/2} and σ = 2 sinh(B/2).
+
+    The noise in x_t has variance s²σ² = (1 − e^{−B})², below the 1 − e^{−B} of VP.
+    """
+
+    vp: VP = VP()
+
+    @property
+    def domain(self):
+        return self.vp.domain
+
+    def sigma(self, t):
+        return 2 * torch.sinh(0.5 * self.vp._log_growth(t))
+
+    def sigma_inv(self, sigma):
+        return self.vp._time_of(2 * torch.asinh(0.5 * self._level(sigma)))
+
+    def dsigma(self, t):
+        return self.vp.beta(t) * torch.cosh(0.5 * self.vp._log_growth(t))
+
+    def s(self, t):
+        return self.vp.s(t)
+
+    def ds(self, t):
+        return self.vp.ds(t)
 
 
 @dataclass(frozen=True)
@@ -163,7 +207,7 @@ class FromSDE(Process):
     t_max: float = 1.0
 
     def __post_init__(self):
-        require(np.isfinite(self.t_max) and self.t_max > 0, "t_max", self.t_max, "a positive, finite time")
+        require(as_number("t_max", self.t_max) > 0, "t_max", self.t_max, "a positive, finite time")
         times = np.linspace(0, self.t_max, 1001)
         f, g = self._coefficients(times)
         require(bool(np.isfinite(f).all()), "drift", f"not finite at t = {times[~np.isfinite(f)][:1]}", "finite on [0, t_max]")
@@ -201,7 +245,7 @@ class FromSDE(Process):
     def sigma_inv(self, sigma):
         from scipy.optimize import brentq
 
-        sigma, top = self._level(sigma), float(self.sigma(self.t_max))
+        sigma, top = self._level(sigma), self.sigma_max
         require(bool((sigma <= top * (1 + 1e-12)).all()), "sigma", sigma.tolist(), f"at most σ(t_max) = {top:g}")
         roots = [0.0 if v == 0 else self.t_max if v >= top
                  else brentq(lambda t: float(self.sigma(t)) - v, 0, self.t_max, xtol=1e-14, rtol=1e-13)
@@ -209,13 +253,16 @@ class FromSDE(Process):
         return torch.tensor(roots, dtype=torch.float64).reshape(sigma.shape)
 
     def dsigma(self, t):
-        t = self._time(t)
-        g = torch.from_numpy(self._coefficients(t.numpy())[1].copy())
-        return g**2 / (2 * self.s(t) ** 2 * self.sigma(t))
+        return self.g(t) ** 2 / (2 * self.s(t) ** 2 * self.sigma(t))
 
     def s(self, t):
         return torch.exp(self._at(t)[0])
 
     def ds(self, t):
-        t = self._time(t)
-        return torch.from_numpy(self._coefficients(t.numpy())[0].copy()) * self.s(t)
+        return self.f(t) * self.s(t)
+
+    def f(self, t):
+        return torch.from_numpy(self._coefficients(self._time(t).numpy())[0].copy())
+
+    def g(self, t):
+        return torch.from_numpy(self._coefficients(self._time(t).numpy())[1].copy())

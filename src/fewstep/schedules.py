@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ._checks import as_float64, per_sample, require
+from ._checks import as_count, as_float64, as_number, check_state, per_sample, require
 from .processes import Process
 
 
@@ -41,6 +41,7 @@ class Chain:
 
     def perturb(self, x0: torch.Tensor, t, noise: torch.Tensor) -> torch.Tensor:
         """A sample of q(x_t | x_0): √ᾱ_t x_0 + √(1 − ᾱ_t) noise. ``t``: an integer or (B,) integers in 0 … T."""
+        self._check_pair("noise", noise, "x0", x0)
         alpha_bar = self.alpha_bars[self._index(t, 0)]
         return per_sample(alpha_bar.sqrt(), x0) * x0 + per_sample((1 - alpha_bar).sqrt(), x0) * noise
 
@@ -49,11 +50,17 @@ class Chain:
 
         The variance is 0 at t = 1: the last step adds no noise.
         """
+        self._check_pair("x0", x0, "x_t", x_t)
         t = self._index(t, 1)
         beta, a, a_before = self.betas[t - 1], self.alpha_bars[t], self.alpha_bars[t - 1]
         to_x0 = a_before.sqrt() * beta / (1 - a)
         to_x_t = (1 - beta).sqrt() * (1 - a_before) / (1 - a)
         return per_sample(to_x0, x0) * x0 + per_sample(to_x_t, x_t) * x_t, beta * (1 - a_before) / (1 - a)
+
+    def _check_pair(self, name, x, name_of_other, other):
+        check_state(name, x)
+        check_state(name_of_other, other)
+        require(x.shape == other.shape, f"{name}.shape", tuple(x.shape), f"{name_of_other}'s shape {tuple(other.shape)}")
 
     def _index(self, t, low):
         t = torch.as_tensor(t).cpu()
@@ -62,9 +69,9 @@ class Chain:
         return t
 
 
-def _steps(T) -> int:
-    require(isinstance(T, int) and T >= 1, "T", T, "an integer >= 1")
-    return T
+def _check_betas(start, end, advice=""):
+    start, end = as_number("beta_start", start), as_number("beta_end", end)
+    require(0 < start <= end < 1, "beta_start, beta_end", (start, end), "0 < beta_start <= beta_end < 1" + advice)
 
 
 def linear(T: int, beta_start: float | None = None, beta_end: float | None = None) -> Chain:
@@ -72,24 +79,23 @@ def linear(T: int, beta_start: float | None = None, beta_end: float | None = Non
 
     The defaults scale with 1000/T so that ᾱ_T stays about the same; β_end = 20/T then reaches 1 at T = 20, and such a T is refused.
     """
-    scale = 1000 / _steps(T)
+    scale = 1000 / as_count("T", T)
     start = 1e-4 * scale if beta_start is None else beta_start
     end = 0.02 * scale if beta_end is None else beta_end
-    require(0 < start <= end < 1, "beta_start, beta_end", (start, end),
-            "0 < beta_start <= beta_end < 1; the scaled defaults 0.1/T, 20/T allow only T > 20")
+    _check_betas(start, end, "; the scaled defaults 0.1/T, 20/T allow only T > 20")
     return Chain(torch.linspace(start, end, T, dtype=torch.float64))
 
 
 def quadratic(T: int, beta_start: float = 1e-4, beta_end: float = 0.02) -> Chain:
     """√β in equal steps, so β grows quadratically (also called "scaled linear")."""
-    require(0 < beta_start <= beta_end < 1, "beta_start, beta_end", (beta_start, beta_end), "0 < beta_start <= beta_end < 1")
-    return Chain(torch.linspace(beta_start**0.5, beta_end**0.5, _steps(T), dtype=torch.float64) ** 2)
+    _check_betas(beta_start, beta_end)
+    return Chain(torch.linspace(beta_start**0.5, beta_end**0.5, as_count("T", T), dtype=torch.float64) ** 2)
 
 
 def sigmoid_beta(T: int, beta_start: float = 1e-4, beta_end: float = 0.02, width: float = 6.0) -> Chain:
     """β rises along a sigmoid over [−width, width]. One of two things called "sigmoid schedule"; see ``sigmoid_alpha_bar``."""
-    require(0 < beta_start <= beta_end < 1, "beta_start, beta_end", (beta_start, beta_end), "0 < beta_start <= beta_end < 1")
-    ramp = torch.sigmoid(torch.linspace(-width, width, _steps(T), dtype=torch.float64))
+    _check_betas(beta_start, beta_end)
+    ramp = torch.sigmoid(torch.linspace(-width, width, as_count("T", T), dtype=torch.float64))
     return Chain(beta_start + (beta_end - beta_start) * ramp)
 
 
@@ -104,21 +110,24 @@ def from_alpha_bars(alpha_bars, beta_max: float = 0.999) -> Chain:
 
 def cosine(T: int, offset: float = 0.008) -> Chain:
     """ᾱ_t ∝ cos²(π/2 · (t/T + offset)/(1 + offset)), β clipped at 0.999 (Nichol & Dhariwal 2021, eq. 17)."""
-    require(offset >= 0, "offset", offset, "non-negative")
-    t = torch.arange(_steps(T) + 1, dtype=torch.float64) / T
+    require(as_number("offset", offset) >= 0, "offset", offset, "non-negative")
+    t = torch.arange(as_count("T", T) + 1, dtype=torch.float64) / T
     alpha_bars = torch.cos(0.5 * torch.pi * (t + offset) / (1 + offset)) ** 2
     return from_alpha_bars(alpha_bars / alpha_bars[0])
 
 
 def sigmoid_alpha_bar(T: int, start: float = -3.0, end: float = 3.0, temperature: float = 1.0) -> Chain:
     """ᾱ falls along a sigmoid from ``start`` to ``end``, rescaled to run from 1 to 0 (Jabri et al. 2022; Chen 2023)."""
-    require(start < end, "start, end", (start, end), "start < end")
-    require(temperature > 0, "temperature", temperature, "positive")
-    t = torch.arange(_steps(T) + 1, dtype=torch.float64) / T
+    require(as_number("start", start) < as_number("end", end), "start, end", (start, end), "start < end")
+    require(as_number("temperature", temperature) > 0, "temperature", temperature, "positive")
+    t = torch.arange(as_count("T", T) + 1, dtype=torch.float64) / T
     curve = torch.sigmoid(-(start + t * (end - start)) / temperature)
     return from_alpha_bars((curve - curve[-1]) / (curve[0] - curve[-1]))
 
 
 def from_process(process: Process, T: int) -> Chain:
     """The chain that a variance-preserving process makes when observed at T equal times up to t = 1: ᾱ_t = s(t/T)²."""
-    return from_alpha_bars(process.s(torch.arange(_steps(T) + 1, dtype=torch.float64) / T) ** 2)
+    times = torch.arange(as_count("T", T) + 1, dtype=torch.float64) / T
+    s, sigma = process.s(times), process.sigma(times)
+    require(torch.allclose(s**2 * (1 + sigma**2), torch.ones_like(s)), "process", process, "variance preserving: s² (1 + σ²) = 1")
+    return from_alpha_bars(s**2)

@@ -16,7 +16,7 @@ import torch
 from tqdm.auto import tqdm
 
 from . import grids
-from ._checks import check_state, require
+from ._checks import as_number, check_state, require
 from .processes import EDM, Process
 
 
@@ -62,7 +62,7 @@ def heun(flow, x, t, t_next):
 
 def rk2(flow, x, t, t_next, alpha=1.0):
     """The family of second-order Runge–Kutta steps, 0 < α ≤ 1: α = 1 Heun, ½ midpoint, ⅔ Ralston (EDM, algorithm 3)."""
-    require(0 < alpha <= 1, "alpha", alpha, "in (0, 1]")
+    require(0 < as_number("alpha", alpha) <= 1, "alpha", alpha, "in (0, 1]")
     h = t_next - t
     d = flow.velocity(x, t)
     t_mid = t + alpha * h
@@ -77,7 +77,7 @@ def ddim(flow, x, t, t_next, eta=0.0):
 
     With x̂ = x/s and ε̂ = (x̂ − D)/σ: x̂_next = D + √(σ_next² − σ_η²) ε̂ + σ_η z, σ_η = η σ_next √(1 − σ_next²/σ²).
     """
-    require(0 <= eta <= 1, "eta", eta, "in [0, 1]")
+    require(0 <= as_number("eta", eta) <= 1, "eta", eta, "in [0, 1]")
     p = flow.process
     sigma, sigma_next = p.sigma(t), p.sigma(t_next)
     D = flow.denoise(x, t)
@@ -102,13 +102,15 @@ def dpmpp_2m(flow, x, t, t_next):
 def euler_maruyama(flow, x, t, t_next):
     """One step of the reverse SDE dx = (f x − g² ∇log p) dt + g dw̄: the plainest stochastic sampler, strong order ½.
 
-    The step to σ = 0 adds no noise: there is nothing after it that would remove it.
+    The step to σ = 0 only denoises: noise added there would stay, and the drift of the score is too steep for a step of its own.
     """
     p, h = flow.process, t_next - t
     sigma, s, g = p.sigma(t), p.s(t), p.g(t)
-    score = (flow.denoise(x, t) - x / s) / (s * sigma**2)
-    x_next = x + h * (p.f(t) * x - g**2 * score)
-    return x_next + g * torch.sqrt(-h) * flow.noise(x) if p.sigma(t_next) > 0 else x_next
+    D = flow.denoise(x, t)
+    if p.sigma(t_next) == 0:
+        return p.s(t_next) * D
+    score = (D - x / s) / (s * sigma**2)
+    return x + h * (p.f(t) * x - g**2 * score) + g * torch.sqrt(-h) * flow.noise(x)
 
 
 def ancestral(flow, x, t, t_next):
@@ -133,16 +135,22 @@ class Churn:
     S_noise: float = 1.0
 
     def __post_init__(self):
-        require(0 <= self.S_churn < float("inf"), "S_churn", self.S_churn, "finite and >= 0")
-        require(0 <= self.S_tmin <= self.S_tmax, "S_tmin, S_tmax", (self.S_tmin, self.S_tmax), "0 <= S_tmin <= S_tmax")
-        require(0 < self.S_noise < float("inf"), "S_noise", self.S_noise, "finite and > 0")
+        require(as_number("S_churn", self.S_churn) >= 0, "S_churn", self.S_churn, "finite and >= 0")
+        top = self.S_tmax if self.S_tmax == float("inf") else as_number("S_tmax", self.S_tmax)
+        require(0 <= as_number("S_tmin", self.S_tmin) <= top, "S_tmin, S_tmax", (self.S_tmin, self.S_tmax), "0 <= S_tmin <= S_tmax")
+        require(as_number("S_noise", self.S_noise) > 0, "S_noise", self.S_noise, "finite and > 0")
+
+    def gamma(self, sigma, n) -> float:
+        """γ at noise level ``sigma`` of a grid of ``n`` steps."""
+        return min(self.S_churn / n, sqrt(2) - 1) if self.S_tmin <= sigma <= self.S_tmax else 0.0
 
     def __call__(self, flow, x, t, n):
         """The noised state and its time t̂; ``n`` is the number of steps of the whole grid."""
         p, sigma = flow.process, flow.process.sigma(t)
-        gamma = min(self.S_churn / n, sqrt(2) - 1) if self.S_tmin <= sigma <= self.S_tmax else 0.0
+        gamma = self.gamma(sigma, n)
         if gamma == 0:
             return x, t
+        flow.last = None  # a multistep solver must not extrapolate across fresh noise
         sigma_hat = (1 + gamma) * sigma
         t_hat = p.sigma_inv(sigma_hat)
         added = self.S_noise * torch.sqrt(sigma_hat**2 - sigma**2) * flow.noise(x)
@@ -165,14 +173,16 @@ def sample(denoiser: Callable, x: torch.Tensor, sigmas, step: Callable = heun, p
     """Carry ``x`` (B, ...), a state of the process at noise level sigmas[0], down the grid ``sigmas`` (n + 1,) with ``step``.
 
     ``denoiser(x, sigma) -> E[x0 | x]``; pure noise is ``process.s(t) * sigmas[0] * noise``, which for EDM is sigmas[0] * noise.
-    Raises ``ValueError`` for a bad grid, a state with NaN, or churn that would leave the domain of the process.
+    Raises ``ValueError`` for a bad grid, a state with NaN, or a grid or churn that would leave the domain of the process.
     """
     check_state("x", x)
-    times = process.sigma_inv(grids.check(sigmas))
-    flow, n, states = Flow(denoiser, process, generator), len(times) - 1, [x]
+    sigmas, highest = grids.check(sigmas), process.sigma_max * (1 + 1e-12)
+    n = len(sigmas) - 1
+    require(float(sigmas[0]) <= highest, "sigmas[0]", float(sigmas[0]), f"at most the process's highest level {highest:g}")
     if churn is not None:
-        top = min(float(sigmas[0]), churn.S_tmax) * (1 + min(churn.S_churn / n, sqrt(2) - 1))
-        require(float(process.sigma_inv(top)) <= process.domain[1], "churn", churn, f"such that σ̂ = {top:g} lies in the process's domain")
+        top = max(float(sigma) * (1 + churn.gamma(sigma, n)) for sigma in sigmas[:-1])
+        require(top <= highest, "churn", churn, f"such that σ̂ = {top:g} stays below the process's highest level {highest:g}")
+    times, flow, states = process.sigma_inv(sigmas), Flow(denoiser, process, generator), [x]
     for t, t_next in tqdm(zip(times[:-1], times[1:]), total=n, desc="sampling", disable=not progress, leave=False):
         if churn is not None:
             x, t = churn(flow, x, t, n)

@@ -1,0 +1,265 @@
+"""Exact denoisers against brute force: integrals on a line, differences formed one by one, derivatives of the log-density."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fewstep.denoisers import DataSet, Gaussian, Mixture, score
+
+LEVELS = [0.05, 0.5, 3.0, 40.0]
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=generator(seed))
+
+
+def max_abs(a, b):
+    return float((a - b).abs().max())
+
+
+GAUSSIAN = Gaussian(torch.tensor([1.0, -2.0, 0.5]), torch.tensor([[2.0, 0.6, 0.1], [0.6, 1.0, -0.3], [0.1, -0.3, 0.25]]))
+MIXTURE = Mixture(torch.tensor([[-2.0, 0.0, 1.0], [1.0, 1.0, 0.0]]), torch.tensor([0.09, 0.5]), torch.tensor([0.3, 0.7]))
+DATA_SET = DataSet(randn(50, 3, seed=1))
+EXACT = {"gaussian": GAUSSIAN, "mixture": MIXTURE, "data set": DATA_SET}
+every_denoiser = pytest.mark.parametrize("denoiser", EXACT.values(), ids=EXACT)
+
+
+# --- D is the posterior mean
+
+
+def normal(x, mean, variance):
+    return torch.exp(-((x - mean) ** 2) / (2 * variance)) / math.sqrt(2 * math.pi * variance)
+
+
+def posterior_mean_and_density(prior, x, sigma):
+    """E[x0 | x] and p(x; σ) in one dimension, by the trapezoidal rule over x0. ``prior``: a function of x0."""
+    x0 = torch.linspace(-12, 12, 400_001, dtype=torch.float64)
+    joint = prior(x0) * normal(x, x0, sigma**2)
+    density = torch.trapezoid(joint, x0)
+    return torch.trapezoid(joint * x0, x0) / density, density
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.5, 3.0])
+@pytest.mark.parametrize("x", [-1.3, 0.2, 2.0])
+def test_posterior_mean_by_integration(x, sigma):
+    one = lambda *values: torch.tensor(values, dtype=torch.float64)
+    gaussian = Gaussian(one(0.3), one(0.8)[None])
+    mixture = Mixture(one(-1.0, 1.5)[:, None], one(0.04, 0.3), one(0.6, 0.4))
+    priors = [
+        (gaussian, lambda x0: normal(x0, 0.3, 0.8)),
+        (mixture, lambda x0: 0.6 * normal(x0, -1.0, 0.04) + 0.4 * normal(x0, 1.5, 0.3)),
+    ]
+    for denoiser, prior in priors:
+        mean, density = posterior_mean_and_density(prior, x, sigma)
+        assert float(denoiser(one(x)[None], sigma)) == pytest.approx(float(mean), abs=1e-8)
+        assert float(denoiser.log_density(one(x)[None], sigma)) == pytest.approx(float(density.log()), abs=1e-7)
+
+
+@pytest.mark.parametrize("sigma", LEVELS)
+def test_data_set_is_the_mixture_of_its_points(sigma):
+    points, x = DATA_SET.points, 2 * randn(20, 3)
+    mixture = Mixture(points, 0.0, torch.full((50,), 1 / 50))
+    assert max_abs(DATA_SET(x, sigma), mixture(x, sigma)) < 1e-10
+    assert max_abs(DATA_SET.log_density(x, sigma), mixture.log_density(x, sigma)) < 1e-8
+
+
+@every_denoiser
+def test_limits_of_the_noise_level(denoiser):
+    """Without noise the best guess is x itself, or the nearest point; under overwhelming noise it is the mean of the data."""
+    draws = denoiser.sample(200_000, generator())
+    far = denoiser(randn(5, 3), 1e5)
+    assert max_abs(far, draws.mean(0)) < 0.02
+    x = draws[:5]
+    assert max_abs(denoiser(x, 1e-5), x) < 1e-4
+
+
+# --- Tweedie
+
+
+@every_denoiser
+@pytest.mark.parametrize("sigma", LEVELS)
+def test_score_is_the_gradient_of_the_log_density(denoiser, sigma):
+    x = (denoiser.sample(20, generator()) + sigma * randn(20, 3)).requires_grad_()
+    (gradient,) = torch.autograd.grad(denoiser.log_density(x, sigma).sum(), x)
+    assert max_abs(score(denoiser, x.detach(), sigma) * sigma, gradient * sigma) < 1e-7
+
+
+@every_denoiser
+def test_score_by_finite_differences(denoiser):
+    x, sigma, h = randn(10, 3), 0.7, 1e-5
+    for axis in range(3):
+        e = h * torch.eye(3, dtype=torch.float64)[axis]
+        slope = (denoiser.log_density(x + e, sigma) - denoiser.log_density(x - e, sigma)) / (2 * h)
+        assert max_abs(score(denoiser, x, sigma)[:, axis], slope) < 1e-6
+
+
+@every_denoiser
+def test_density_integrates_to_one(denoiser):
+    """Importance sampling from a broad normal: Σ p/q over draws of q is 1."""
+    x = 5 * randn(200_000, 3)
+    log_q = -0.5 * (x / 5).square().sum(1) - 3 * math.log(5 * math.sqrt(2 * math.pi))
+    assert float((denoiser.log_density(x, 1.5) - log_q).exp().mean()) == pytest.approx(1, abs=0.03)
+
+
+# --- the exact flow of a Gaussian
+
+
+def test_gaussian_flow_solves_the_ode():
+    """dx/dσ = (x − D)/σ by finite differences along the flow, and the flow composes."""
+    x, sigma, h = randn(10, 3) * 4, 2.0, 1e-5
+    slope = (GAUSSIAN.flow(x, sigma, sigma + h) - GAUSSIAN.flow(x, sigma, sigma - h)) / (2 * h)
+    assert max_abs(slope, (x - GAUSSIAN(x, sigma)) / sigma) < 1e-8
+    assert max_abs(GAUSSIAN.flow(GAUSSIAN.flow(x, 2.0, 0.7), 0.7, 0.1), GAUSSIAN.flow(x, 2.0, 0.1)) < 1e-12
+    assert max_abs(GAUSSIAN.flow(x, 2.0, 2.0), x) < 1e-12
+
+
+def test_gaussian_flow_carries_noisy_data_to_data():
+    x = GAUSSIAN.sample(200_000, generator()) + 10 * randn(200_000, 3, seed=2)
+    x0 = GAUSSIAN.flow(x, 10.0, 0.0)
+    assert max_abs(x0.mean(0), GAUSSIAN.mean) < 0.02
+    assert max_abs(torch.cov(x0.T), GAUSSIAN.cov) < 0.03
+
+
+def test_gaussian_with_a_singular_covariance():
+    flat = Gaussian(torch.zeros(2), torch.tensor([[1.0, 1.0], [1.0, 1.0]]))  # all data on the diagonal
+    D = flat(randn(5, 2), 0.3)
+    assert max_abs(D[:, 0], D[:, 1]) < 1e-12
+    assert max_abs(flat.flow(randn(5, 2), 0.3, 0.0).diff(dim=1), torch.zeros(5, 1)) < 1e-7
+
+
+# --- draws
+
+
+@every_denoiser
+def test_draws_have_the_moments_of_the_data(denoiser):
+    """The mean and covariance of 200,000 draws, against the denoiser itself: D at large σ, and cov = lim σ² ∂D/∂x."""
+    draws, sigma = denoiser.sample(200_000, generator()), 1e3
+    jacobian = torch.stack([(denoiser(e[None], sigma) - denoiser(-e[None], sigma))[0] / 2 for e in torch.eye(3).double() * 10], 1) / 10
+    assert draws.dtype == torch.float64 and draws.shape == (200_000, 3)
+    assert max_abs(draws.mean(0), denoiser(torch.zeros(1, 3).double(), sigma)[0]) < 0.02
+    assert max_abs(torch.cov(draws.T), jacobian * sigma**2) < 0.03
+    assert max_abs(denoiser.sample(10, generator(5)), denoiser.sample(10, generator(5))) == 0
+
+
+# --- numerics of the empirical denoiser
+
+
+def test_data_set_is_exact_at_small_noise():
+    """σ = 0.002 on 10,000 points of 784 numbers, float32 in: against float64 differences formed one by one.
+
+    In float32 the expansion ‖x‖² − 2 x·y + ‖y‖² is off by about 1e-4 here, and σ² is 4e-6: it would be noise.
+    Pairs of points closer than σ make the softmax choose between neighbours, where such an error shows.
+    """
+    sigma = 0.002
+    points = torch.rand(10_000, 784, generator=generator()) * 2 - 1
+    points[5_000:] = points[:5_000] + 0.2 * sigma * torch.randn(5_000, 784, generator=generator(1))
+    x = points[:8] + sigma * torch.randn(8, 784, generator=generator(2))
+    exact, naive = points.double(), []
+    for row in x.double():
+        distances = (row - exact).square().sum(1)
+        naive.append(torch.softmax(-distances / (2 * sigma**2), 0) @ exact)
+    D = DataSet(points)(x, sigma)
+    assert D.dtype == torch.float32
+    assert max_abs(D.double(), torch.stack(naive)) < 1e-7  # the rounding of float32 itself
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 50, 10_000])
+@pytest.mark.parametrize("sigma", [0.002, 1.0, 80.0])
+def test_chunks_change_nothing(chunk, sigma):
+    x = DATA_SET.points[:9] + sigma * randn(9, 3)
+    whole, parts = DATA_SET, DataSet(DATA_SET.points, chunk=chunk)
+    assert max_abs(parts(x, sigma), whole(x, sigma)) < 1e-10
+    assert max_abs(parts.log_density(x, sigma) / whole.log_density(x, sigma), torch.ones(9)) < 1e-9
+
+
+def test_far_points_do_not_overflow():
+    D = DATA_SET(1e3 * randn(4, 3), 0.002)
+    assert bool(torch.isfinite(D).all())
+    assert bool(((D[:, None] - DATA_SET.points).abs().sum(-1).amin(1) < 1e-9).all())  # each the nearest point itself
+
+
+# --- shapes and types
+
+
+@every_denoiser
+def test_one_level_per_sample(denoiser):
+    x, sigma = randn(3, 3), torch.tensor([0.1, 1.0, 10.0])
+    for function in (denoiser, denoiser.log_density, lambda x, sigma: score(denoiser, x, sigma)):
+        rows = torch.cat([function(x[i : i + 1], float(sigma[i])) for i in range(3)])
+        assert max_abs(function(x, sigma), rows) < 1e-6 * rows.abs().max()
+    assert max_abs(GAUSSIAN.flow(x, sigma, sigma / 2)[1:2], GAUSSIAN.flow(x[1:2], 1.0, 0.5)) < 1e-12
+
+
+@every_denoiser
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_type_of_x_comes_back(denoiser, dtype):
+    x = randn(4, 3).to(dtype)
+    assert denoiser(x, 0.5).dtype == score(denoiser, x, 0.5).dtype == dtype
+    assert max_abs(denoiser(x, 0.5).double(), denoiser(x.double(), 0.5)) < 1e-6
+    assert denoiser.log_density(x, 0.5).dtype == torch.float64
+
+
+def test_data_set_of_images():
+    images = torch.rand(30, 1, 4, 4)
+    x = images[:5] + 0.3 * torch.randn(5, 1, 4, 4)
+    D = DataSet(images)(x, 0.3)
+    assert D.shape == x.shape
+    assert max_abs(D, DataSet(images.flatten(1))(x.flatten(1), 0.3).reshape(5, 1, 4, 4)) == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(sigma=st.floats(1e-3, 1e3), scale=st.floats(0.1, 100), seed=st.integers(0, 10))
+def test_d_lies_among_the_points(sigma, scale, seed):
+    """A posterior mean over points lies inside their bounding box."""
+    D = DATA_SET(scale * randn(5, 3, seed=seed), sigma)
+    assert bool((D >= DATA_SET.points.amin(0) - 1e-9).all()) and bool((D <= DATA_SET.points.amax(0) + 1e-9).all())
+
+
+# --- bad input
+
+nan, eye, x = float("nan"), torch.eye(3), torch.zeros(2, 3)
+BAD = {
+    "mean is a table": ("mean.shape", lambda: Gaussian(eye, eye)),
+    "cov has another size": ("cov.shape", lambda: Gaussian(torch.zeros(2), eye)),
+    "cov is not symmetric": ("cov", lambda: Gaussian(torch.zeros(2), torch.tensor([[1.0, 0.5], [0.0, 1.0]]))),
+    "cov is indefinite": ("cov's smallest eigenvalue", lambda: Gaussian(torch.zeros(3), -eye)),
+    "cov is NaN": ("cov", lambda: Gaussian(torch.zeros(3), eye * nan)),
+    "means are a list": ("means.shape", lambda: Mixture(torch.zeros(3), torch.ones(3), torch.ones(3) / 3)),
+    "variances are negative": ("variances", lambda: Mixture(eye, -torch.ones(3), torch.ones(3) / 3)),
+    "variances are too few": ("variances.shape", lambda: Mixture(eye, torch.ones(2), torch.ones(3) / 3)),
+    "weights do not sum to 1": ("weights", lambda: Mixture(eye, torch.ones(3), torch.ones(3))),
+    "weights are NaN": ("weights", lambda: Mixture(eye, torch.ones(3), torch.ones(3) * nan)),
+    "no points": ("points", lambda: DataSet(torch.zeros(0, 3))),
+    "points are a list": ("points", lambda: DataSet([[0.0, 1.0]])),
+    "points are NaN": ("points", lambda: DataSet(x / 0)),
+    "points are bytes": ("points.dtype", lambda: DataSet(x.to(torch.uint8))),
+    "chunk is 0": ("chunk", lambda: DataSet(x, chunk=0)),
+    "point masses without noise": ("sigma", lambda: Mixture(eye, 0.0, torch.ones(3) / 3)(x, 0.0)),
+    "points without noise": ("sigma", lambda: DATA_SET(x, 0.0)),
+    "singular cov without noise": ("sigma", lambda: Gaussian(torch.zeros(3), 0 * eye)(x, 0.0)),
+    "score without noise": ("sigma", lambda: score(GAUSSIAN, x, 0.0)),
+}
+for name, denoiser in EXACT.items():
+    BAD |= {
+        f"{name}: x is NaN": ("x", lambda D=denoiser: D(x / 0, 1.0)),
+        f"{name}: x is of integers": ("x.dtype", lambda D=denoiser: D(x.long(), 1.0)),
+        f"{name}: x has no batch": ("x.shape", lambda D=denoiser: D(x[0], 1.0)),
+        f"{name}: x has another size": ("x.shape", lambda D=denoiser: D(x[:, :2], 1.0)),
+        f"{name}: sigma is NaN": ("sigma", lambda D=denoiser: D(x, nan)),
+        f"{name}: sigma is negative": ("sigma", lambda D=denoiser: D(x, -1.0)),
+        f"{name}: one sigma too many": ("sigma.shape", lambda D=denoiser: D(x, torch.ones(3))),
+    }
+
+
+@pytest.mark.parametrize("argument, call", BAD.values(), ids=BAD)
+def test_bad_input_is_named(argument, call):
+    with pytest.raises(ValueError) as error:
+        call()
+    assert str(error.value).startswith(f"{argument} = ") and ": must be " in str(error.value)
