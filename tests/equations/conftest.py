@@ -1,4 +1,14 @@
-"""The tests of key equations: the tolerance each one states, and the report from which the appendix is written."""
+"""The tests of key equations: the tolerance each one states, and the report from which the appendix is written.
+
+With FEWSTEP_EQUATIONS_REPORT=path, ``pytest tests/equations`` writes to that path what every test checked and how it ended.
+"""
+
+import json
+import os
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -7,3 +17,52 @@ import pytest
 def tolerance(request):
     """The tolerance in the test's ``equation`` marker: what the appendix prints is what the test used."""
     return request.node.get_closest_marker("equation").kwargs["tolerance"]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        markers = list(item.iter_markers("equation"))
+        if not markers:
+            continue
+        marker = markers[0]
+        if len(markers) > 1 or len(marker.args) != 1 or "tolerance" not in marker.kwargs or not set(marker.kwargs) <= {"tolerance", "unit"}:
+            raise pytest.UsageError(f'{item.nodeid}: write once @pytest.mark.equation("name", tolerance=1e-9), with unit="…" if it has one')
+        if "tolerance" not in item.fixturenames:
+            raise pytest.UsageError(f"{item.nodeid}: must take the fixture `tolerance`, or the appendix prints one that nothing used")
+        sentence = re.match(r".+?[.!?](?=\s+[A-Z]|$)", " ".join((item.function.__doc__ or "").split()))
+        if sentence is None:
+            raise pytest.UsageError(f"{item.nodeid}: the docstring must begin with a sentence that says what the test does")
+        # Properties travel with the report, also from a worker of pytest-xdist.
+        item.user_properties.append(("equation", {
+            "name": marker.args[0], "does": sentence.group(), "tolerance": marker.kwargs["tolerance"],
+            "unit": marker.kwargs.get("unit", ""), "file": item.path.name, "test": item.originalname}))
+
+
+class Recorder:
+    """One record for each test function; a parametrised one passes when all its cases do."""
+
+    def __init__(self, path):
+        self.path, self.tests = Path(path), {}
+
+    def pytest_runtest_logreport(self, report):
+        about = dict(report.user_properties).get("equation")
+        if about is None:
+            return
+        test = self.tests.setdefault((about["file"], about["test"], about["name"]),
+                                     {**about, "outcome": "passed", "cases": 0, "duration": 0.0})
+        test["cases"] += report.when == "setup"
+        test["duration"] = round(test["duration"] + report.duration, 3)
+        if report.outcome != "passed" and test["outcome"] != "failed":
+            test["outcome"] = report.outcome
+
+    def pytest_sessionfinish(self):
+        packages = {name: version(name) for name in ("torch", "numpy", "scipy")}
+        content = {"python": platform.python_version(), **packages, "tests": list(self.tests.values())}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def pytest_configure(config):
+    path = os.environ.get("FEWSTEP_EQUATIONS_REPORT")
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(path), "equations-report")
