@@ -16,6 +16,7 @@ import torch
 
 from .._checks import require
 
+UNSOLVED = "Replace the dots by your answer, return it, and run the cell again."
 MARKS = {"unsolved": ("○", "#56B4E9"), "wrong": ("✗", "#D55E00"), "right": ("✓", "#009E73")}
 
 
@@ -107,12 +108,12 @@ class Exercise:
 
     def _judge(self, answer) -> tuple[str, str]:
         if answer is None or answer is ...:
-            return "unsolved", "Replace the dots by your answer and run the cell again."
+            return "unsolved", UNSOLVED
         if not callable(answer):
             return "wrong", f"check takes the function itself, {self.name}.check({self.name}), and calls it; it got {_describe(answer)}."
         came, right = self._outcomes(answer), self._outcomes(self.solution)
         if any(map(_is_stub, came)) or all(outcome is None for outcome in came):
-            return "unsolved", "Replace the dots by your answer and run the cell again."
+            return "unsolved", UNSOLVED
         if self._agree(came, right):
             return "right", ""
         for mistake in self.wrong:
@@ -201,10 +202,12 @@ def _describe(value) -> str:
     except Exception:
         return f"a value of type {type(value).__name__}"
     if array.ndim == 0:
-        return f"{array.item():.4g}"
-    if array.size <= 4 and array.ndim == 1:
-        return f"[{', '.join(f'{x:.4g}' for x in array)}]"
-    return f"an array of shape {array.shape}"
+        return f"{array.item():.6g}"
+    return _rows(array) if array.size <= 6 else f"an array of shape {array.shape}"
+
+
+def _rows(array) -> str:
+    return f"[{', '.join(map(_rows, array))}]" if array.ndim else f"{array.item():.4g}"
 
 
 def _difference(came, right) -> str:
