@@ -6,6 +6,7 @@ date). Cells that were measured over several seeds hold the list of values; :fun
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -24,6 +25,11 @@ def folder():
     """Where recorded runs lie: ``results/`` of the checkout, or the copy inside an installed package."""
     root = _checkout()
     return root / "results" if root else Path(__file__).parent / "_results"
+
+
+def recording():
+    """Whether this run is to be recorded: ``FEWSTEP_RECORD=1``, as ``make record`` sets it."""
+    return os.environ.get("FEWSTEP_RECORD") == "1"
 
 
 def weights(name):

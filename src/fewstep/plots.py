@@ -1,0 +1,115 @@
+"""Pictures: image grids, figures with alternative text, and a slider that works on a static page.
+
+Figures go through ``show`` because a notebook's own display of a figure has no alternative text.
+"""
+
+import base64
+import html
+import io
+import os
+from typing import Callable, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from einops import rearrange
+from matplotlib.figure import Figure
+
+from ._checks import require
+
+# Okabe & Ito's colours: distinguishable with every common form of colour-blindness, on white and on dark.
+COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+
+
+def style() -> None:
+    """Set the course's look for all following figures."""
+    plt.rcParams.update({
+        "axes.prop_cycle": plt.cycler(color=COLOURS, marker=MARKERS), "lines.markersize": 4, "figure.constrained_layout.use": True,
+        "axes.grid": True, "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "font.size": 10,
+    })
+
+
+def tile(images: torch.Tensor, columns: int | None = None) -> torch.Tensor:
+    """One picture from ``images`` (B, C, H, W) in [−1, 1], row by row, as (H', W', 1 or 3) in [0, 1] with thin gaps."""
+    require(images.ndim == 4 and images.shape[1] in (1, 3), "images.shape", tuple(images.shape), "(B, 1 or 3, H, W)")
+    columns = columns or max(1, round(len(images) ** 0.5))
+    images = images.detach().float().cpu().clamp(-1, 1) / 2 + 0.5
+    gap = max(1, images.shape[-1] // 16)
+    padded = torch.nn.functional.pad(images, (0, gap, 0, gap), value=1.0)
+    short = -len(images) % columns
+    padded = torch.cat([padded, torch.ones(short, *padded.shape[1:])])
+    return rearrange(padded, "(r c) k h w -> (r h) (c w) k", c=columns)[:-gap, :-gap]
+
+
+def pictures(images: torch.Tensor, title: str, columns: int | None = None, width: float | None = None) -> Figure:
+    """A figure of ``images`` (B, C, H, W) in [−1, 1] in a grid under a title; ``width`` in inches."""
+    grid = tile(images, columns)
+    width = width or min(7.0, grid.shape[1] / 16)
+    figure, axes = plt.subplots(figsize=(width, width * grid.shape[0] / grid.shape[1] + 0.35))
+    axes.imshow(grid.numpy() if grid.shape[2] == 3 else grid[..., 0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_title(title)
+    axes.axis("off")
+    return figure
+
+
+def _image_tag(figure: Figure, alt: str, extra: str = "") -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=144, facecolor="white")
+    plt.close(figure)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    width = round(figure.get_figwidth() * 96)
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" width="{width}" style="max-width:100%" {extra}>'
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure in a notebook with alternative text ``alt`` (one or two sentences saying what it shows)."""
+    from IPython.display import HTML, display
+
+    require(bool(alt.strip()), "alt", alt, "a description of the picture for those who cannot see it")
+    display(HTML(_image_tag(figure, alt)))
+
+
+def slider(draw: Callable, values: Sequence, *, label: str, alt: str, form: str = "{}") -> None:
+    """Display ``draw(value) -> Figure`` under a slider over ``values``, with the caption "label = value".
+
+    In a live kernel it is an ipywidgets slider that draws on demand. Where the page will be static (the environment
+    has ``FEWSTEP_STATIC=1``, as when the site is built) all frames are drawn at once and the slider needs no kernel.
+    """
+    from IPython.display import HTML, display
+
+    require(len(values) >= 2, "values", values, "two values or more")
+    require(bool(alt.strip()), "alt", alt, "a description of the picture for those who cannot see it")
+    captions = [f"{label} = {form.format(value)}" for value in values]
+    if os.environ.get("FEWSTEP_STATIC") == "1":
+        display(HTML(_static_slider([_image_tag(draw(v), f"{alt} {c}.") for v, c in zip(values, captions)], captions, label)))
+    else:
+        display(_live_slider(lambda i: _image_tag(draw(values[i]), f"{alt} {captions[i]}."), captions))
+
+
+def _static_slider(images, captions, label) -> str:
+    hide = [tag.replace("<img ", f'<img data-caption="{html.escape(c)}" {"" if i == 0 else "hidden "}', 1)
+            for i, (tag, c) in enumerate(zip(images, captions))]
+    # The handler is inline and looks only inside its own figure: no script to load, no identifiers to clash.
+    move = ("const f=this.closest('figure'),p=f.querySelectorAll('img');p.forEach((x,i)=>x.hidden=i!=this.value);"
+            "const c=p[this.value].dataset.caption;f.querySelector('output').value=c;this.setAttribute('aria-valuetext',c)")
+    return (f'<figure class="fewstep-slider" style="margin:0">{"".join(hide)}<div><input type="range" min="0" max="{len(images) - 1}" '
+            f'value="0" style="width:min(100%,24em)" aria-label="{html.escape(label)}" aria-valuetext="{html.escape(captions[0])}" '
+            f'oninput="{move}"> <output>{html.escape(captions[0])}</output></div></figure>')
+
+
+def _live_slider(frame, captions):
+    import ipywidgets
+
+    cache = {}
+    control = ipywidgets.SelectionSlider(options=[(c, i) for i, c in enumerate(captions)], value=0, layout={"width": "min(100%, 32em)"})
+    picture = ipywidgets.HTML()
+
+    def update(change):
+        i = change["new"]
+        if i not in cache:
+            cache[i] = frame(i)
+        picture.value = cache[i]
+
+    control.observe(update, names="value")
+    update({"new": 0})
+    return ipywidgets.VBox([picture, control])
