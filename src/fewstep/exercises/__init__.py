@@ -121,7 +121,7 @@ class Exercise:
                 return "wrong", mistake.hint
         for probe, a, b in zip(self._probes(), came, right):
             if not _same(a, b, self.tolerance):
-                return "wrong", f"{self._call(probe)} {_difference(a, b)}{_pattern(came, right, self.tolerance)}"
+                return "wrong", f"{self._call(probe)} {_difference(a, b, self.tolerance)}{_pattern(came, right, self.tolerance)}"
 
     def _probes(self):
         """The edges first: a message about a simple case helps most."""
@@ -168,6 +168,8 @@ def _array(value):
         value = value.detach().cpu()
         value = (value.to(torch.complex128) if value.is_complex() else value.double()).numpy()
     array = np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{type(value).__name__} is not a number")
     return array.astype(complex if np.iscomplexobj(array) else np.float64)
 
 
@@ -210,12 +212,15 @@ def _rows(array) -> str:
     return f"[{', '.join(map(_rows, array))}]" if array.ndim else f"{array.item():.4g}"
 
 
-def _difference(came, right) -> str:
+def _difference(came, right, tolerance) -> str:
     """What came and what kind of thing is expected, without giving the answer away."""
     if isinstance(came, Raised):
         return f"raised {type(came.error).__name__}: {came.error}"
     if isinstance(right, tuple):
-        return f"gave {_describe(came)}; expected is a tuple of {len(right)}, and it differs."
+        if not isinstance(came, (tuple, list)) or len(came) != len(right):
+            return f"gave {_describe(came)}; expected are {len(right)} values, as a tuple."
+        number, a, b = next((i, a, b) for i, (a, b) in enumerate(zip(came, right), 1) if not _same(a, b, tolerance))
+        return f"is wrong in value {number} of {len(right)}: it {_difference(a, b, tolerance)}"
     try:
         a, b = _array(came), _array(right)
     except Exception:
@@ -239,16 +244,16 @@ def _pattern(came, right, tolerance) -> str:
     """A remark on how all answers relate to the right ones: a constant factor, or a square."""
     try:
         a, b = (np.concatenate([_array(value).ravel() for value in values]) for values in (came, right))
-        keep = np.isfinite(a) & np.isfinite(b) & (np.abs(b) > 1e-9)
-        a, b = a[keep], b[keep]
-        factor = (a @ b) / (b @ b)
-        if len(a) > 1 and factor and _same(a, factor * b, tolerance):
-            return " It is minus the right answer, on every probe." if _same(factor, -1, tolerance) else (
-                f" It is {factor:.4g} times the right answer, on every probe.")
-        if _same(a, b**2, tolerance):
-            return " It is the square of the right answer, on every probe."
-        if _same(a**2, b, tolerance):
-            return " It is the square root of the right answer, on every probe."
-    except Exception:  # shapes that differ, words, errors: no remark
-        pass
+    except Exception:  # words, errors
+        return ""
+    keep = np.isfinite(b) & (np.abs(b) > 1e-9) if a.shape == b.shape else np.zeros(0)
+    if keep.sum() < 2 or not np.isfinite(a[keep]).all():
+        return ""
+    a, b = a[keep], b[keep]
+    factor = np.vdot(b, a) / np.vdot(b, b)
+    if abs(factor) > tolerance and abs(factor - 1) > tolerance and _same(a, factor * b, tolerance):
+        return f" It is {'minus' if abs(factor + 1) <= tolerance else f'{factor:.4g} times'} the right answer, on every probe."
+    for other, what in ((b**2, "square"), (np.sqrt(np.abs(b)), "square root")):
+        if _same(a, other, tolerance):
+            return f" It is the {what} of the right answer, on every probe."
     return ""
