@@ -16,10 +16,7 @@ def replacing(path, size=0):
     file stays, which the next write overwrites. Raises OSError when there is no room or the folder cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(path.parent).free
-    if size > free:
-        raise OSError(errno.ENOSPC, f"needs {size:,} bytes, free are {free:,}; the file there was left as it was", str(path))
+    check_room(path, size)
     part = path.with_name(path.name + ".part")
     try:
         yield part
@@ -35,6 +32,17 @@ def replacing(path, size=0):
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def check_room(path, size):
+    """Make the folder of ``path``. Raises OSError when it cannot be written or has no room for ``size`` bytes."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "no permission to write to this folder", str(path.parent))
+    free = shutil.disk_usage(path.parent).free
+    if size > free:
+        raise OSError(errno.ENOSPC, f"needs {size:,} bytes, free are {free:,}; any file there was left as it was", str(path))
 
 
 def write_text(path, text):

@@ -16,7 +16,7 @@ from ._files import replacing
 from .toys import TOYS, checkerboard, grid25, moons, spiral, toy, two_deltas
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Images:
     """Labelled pictures in memory.
 
@@ -42,6 +42,9 @@ class Images:
         low, high = int(labels.min()), int(labels.max())
         require(low >= 0 and high < len(self.classes), "labels", f"values from {low} to {high}",
                 f"0 to {len(self.classes) - 1}, one for each of the {len(self.classes)} classes")  # fmt: skip
+
+    def __repr__(self):
+        return f"Images({self.name!r}: {len(self)} of shape {self.shape}, {self.x.dtype}, {len(self.classes)} classes)"
 
     def __len__(self):
         return len(self.x)
@@ -221,6 +224,7 @@ def fetch(url, path, md5, timeout=30):
     Nothing is done when the file is there.  timeout: seconds without an answer.
     Raises RuntimeError, with what to put where by hand, when there is no network, no room or another file came.
     """
+    from http.client import HTTPException
     from urllib.request import Request, urlopen
 
     from tqdm.auto import tqdm
@@ -242,7 +246,11 @@ def fetch(url, path, md5, timeout=30):
                 while block := answer.read(1 << 20):
                     file.write(block)
                     bar.update(len(block))
-    except OSError as error:  # URLError, timeouts, no room
+        if part.stat().st_size < total:
+            raise OSError(f"the connection broke off after {part.stat().st_size:,} of {total:,} bytes")
+    except (OSError, HTTPException) as error:  # no network, no answer, no room
+        if getattr(error, "code", None) == 416:  # the part is longer than the file: begin anew next time
+            part.unlink()
         raise RuntimeError(_by_hand(url, path, md5, error)) from error
     if _md5(part) != md5:
         part.unlink()

@@ -32,6 +32,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from . import checkpoints, scale
 from ._checks import require
+from ._files import check_room
 from .checkpoints import load_weights, save_weights
 
 __all__ = ["TrainingResult", "train", "draws", "batch_rows", "ema_decay", "learning_rate_at",
@@ -92,7 +93,8 @@ def train(
     x = data if isinstance(data, torch.Tensor) else data.x
     _check(denoiser, x, loss, steps, batch_size, learning_rate, labels, ema_half_life, warmup, clip_norm,
            mixed_precision, checkpoint, checkpoint_every)  # fmt: skip
-    ema_half_life = ema_half_life or steps * batch_size / 20
+    if ema_half_life is None:
+        ema_half_life = steps * batch_size / 20
     settings = {
         "loss": _describe(loss), "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
         "ema_half_life": ema_half_life, "warmup": warmup, "cosine": steps if cosine else False,
@@ -201,6 +203,7 @@ class _Run:
 
     def resume(self, path, steps):
         """Go on from a checkpoint if there is one; its settings must be these."""
+        check_room(path, 4 * sum(p.nbytes for p in self.denoiser.parameters()))  # now, not after hours of training
         if not Path(path).exists():
             return
         tensors, metadata = checkpoints.read(path, checkpoints.CHECKPOINT)
@@ -329,12 +332,13 @@ def _check(denoiser, x, loss, steps, batch_size, learning_rate, labels, ema_half
     require(x.dtype == torch.uint8 or x.is_floating_point(), "data.dtype", x.dtype, "torch.uint8 or a floating type")
     require(x.dtype == torch.uint8 or bool(torch.isfinite(x).all()), "data", "NaN or infinity", "finite everywhere")
     require(callable(loss), "loss", loss, "a function (denoiser, x0, u, noise, labels) -> (B,)")
-    for name, value in {"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every or 1}.items():
-        require(isinstance(value, int) and value >= 1, name, value, "an integer ≥ 1")
+    for name, value in {"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every}.items():
+        optional = name == "checkpoint_every" and value is None
+        require(optional or (isinstance(value, int) and value >= 1), name, value, "an integer ≥ 1")
     require(isinstance(warmup, int) and warmup >= 0, "warmup", warmup, "an integer ≥ 0")
-    for name, value in {"learning_rate": learning_rate, "ema_half_life": ema_half_life or 1,
-                        "clip_norm": clip_norm or 1}.items():  # fmt: skip
-        require(0 < value < math.inf, name, value, "a positive finite number")
+    for name, value in {"learning_rate": learning_rate, "ema_half_life": ema_half_life, "clip_norm": clip_norm}.items():
+        optional = name != "learning_rate" and value is None
+        require(optional or 0 < value < math.inf, name, value, "a positive finite number")
     require(mixed_precision in PRECISIONS, "mixed_precision", mixed_precision, f"one of {', '.join(PRECISIONS)}")
     if labels is not None:
         require(labels.shape == (len(x),) and labels.dtype == torch.int64, "labels",

@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from fewstep import scale
+
+
+def test_scale_follows_the_environment(monkeypatch):
+    monkeypatch.setenv("FEWSTEP_SCALE", "smoke")
+    assert scale.current() == "smoke"
+    s = scale.settings(smoke={"steps": 1}, cpu={"steps": 2}, gpu={"steps": 3})
+    assert s.steps == 1
+    assert scale.device() == torch.device("cpu")
+
+
+@pytest.mark.parametrize("there, expected", [(True, "gpu"), (False, "cpu")])
+def test_default_is_gpu_only_where_cuda_is(monkeypatch, there, expected):
+    monkeypatch.delenv("FEWSTEP_SCALE", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert scale.current() == expected
+    assert scale.device().type == ("cuda" if there else "cpu")
+
+
+def test_cpu_scale_stays_on_the_cpu_where_cuda_is(monkeypatch):
+    monkeypatch.setenv("FEWSTEP_SCALE", "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert scale.device().type == "cpu"
+
+
+def test_unknown_scale_is_refused(monkeypatch):
+    monkeypatch.setenv("FEWSTEP_SCALE", "huge")
+    with pytest.raises(ValueError, match="FEWSTEP_SCALE.*'huge'.*smoke, cpu, gpu"):
+        scale.current()
+
+
+@pytest.mark.parametrize("odd", ["smoke", "gpu"])
+def test_scales_must_have_the_same_keys(odd):
+    choices = {name: {"steps": 1} for name in scale.SCALES}
+    choices[odd] = {"steps": 1, "batch": 2}
+    with pytest.raises(ValueError, match=f"{odd}.*batch"):
+        scale.settings(**choices)
+
+
+def test_versions_name_what_a_reader_needs(monkeypatch):
+    monkeypatch.setenv("FEWSTEP_SCALE", "cpu")
+    line = scale.versions()
+    assert torch.__version__ in line and "scale cpu" in line and "Python" in line and "\n" not in line
