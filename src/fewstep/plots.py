@@ -12,6 +12,8 @@ from typing import Callable, Sequence
 import matplotlib.pyplot as plt
 import torch
 from einops import rearrange
+from IPython import get_ipython
+from IPython.display import display
 from matplotlib.figure import Figure
 
 from ._checks import require
@@ -22,7 +24,7 @@ MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 
 
 def style() -> None:
-    """Set the course's look for all following figures."""
+    """Set the course's look for all following figures: lines get markers, for measured points; smooth curves say ``marker=""``."""
     plt.rcParams.update({
         "axes.prop_cycle": plt.cycler(color=COLOURS, marker=MARKERS), "lines.markersize": 4, "figure.constrained_layout.use": True,
         "axes.grid": True, "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "font.size": 10,
@@ -52,63 +54,84 @@ def pictures(images: torch.Tensor, title: str, columns: int | None = None, width
     return figure
 
 
-def _image_tag(figure: Figure, alt: str, extra: str = "") -> str:
+class Picture:
+    """HTML for notebooks, its alternative text where only text can be shown."""
+
+    def __init__(self, markup: str, alt: str):
+        self.markup, self.alt = markup, alt
+
+    def _repr_html_(self):
+        return self.markup
+
+    def __repr__(self):
+        return f"[{self.alt}]"
+
+
+def _image_tag(figure: Figure, alt: str, attributes: str = "") -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=144, facecolor="white")
     plt.close(figure)
     data = base64.b64encode(buffer.getvalue()).decode()
     width = round(figure.get_figwidth() * 96)
-    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" width="{width}" style="max-width:100%" {extra}>'
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" width="{width}" style="max-width:100%" {attributes}>'
+
+
+def _check_alt(alt):
+    require(isinstance(alt, str) and bool(alt.strip()), "alt", alt, "a description of the picture for those who cannot see it")
 
 
 def show(figure: Figure, alt: str) -> None:
     """Display a figure in a notebook with alternative text ``alt`` (one or two sentences saying what it shows)."""
-    from IPython.display import HTML, display
-
-    require(bool(alt.strip()), "alt", alt, "a description of the picture for those who cannot see it")
-    display(HTML(_image_tag(figure, alt)))
+    _check_alt(alt)
+    display(Picture(_image_tag(figure, alt), alt))
 
 
 def slider(draw: Callable, values: Sequence, *, label: str, alt: str, form: str = "{}") -> None:
-    """Display ``draw(value) -> Figure`` under a slider over ``values``, with the caption "label = value".
+    """Display ``draw(value) -> Figure`` above a slider over ``values``, captioned "label = value"; ``form`` writes a value.
 
     In a live kernel it is an ipywidgets slider that draws on demand. Where the page will be static (the environment
     has ``FEWSTEP_STATIC=1``, as when the site is built) all frames are drawn at once and the slider needs no kernel.
     """
-    from IPython.display import HTML, display
-
     require(len(values) >= 2, "values", values, "two values or more")
-    require(bool(alt.strip()), "alt", alt, "a description of the picture for those who cannot see it")
-    captions = [f"{label} = {form.format(value)}" for value in values]
+    _check_alt(alt)
+    written = [form.format(value) for value in values]
+
+    def frame(i, attributes=""):
+        return _image_tag(draw(values[i]), f"{alt} {label} = {written[i]}.", attributes)
+
     if os.environ.get("FEWSTEP_STATIC") == "1":
-        display(HTML(_static_slider([_image_tag(draw(v), f"{alt} {c}.") for v, c in zip(values, captions)], captions, label)))
+        display(Picture(_static_slider(frame, written, label), alt))
+    elif get_ipython() is None:  # a plain script has no slider
+        display(Picture(frame(0), f"{alt} {label} = {written[0]}."))
     else:
-        display(_live_slider(lambda i: _image_tag(draw(values[i]), f"{alt} {captions[i]}."), captions))
+        display(_live_slider(frame, written, label))
 
 
-def _static_slider(images, captions, label) -> str:
-    hide = [tag.replace("<img ", f'<img data-caption="{html.escape(c)}" {"" if i == 0 else "hidden "}', 1)
-            for i, (tag, c) in enumerate(zip(images, captions))]
+def _static_slider(frame, written, label) -> str:
+    captions = [html.escape(f"{label} = {value}") for value in written]
+    frames = "".join(frame(i, f'data-caption="{caption}"' + " hidden" * (i > 0)) for i, caption in enumerate(captions))
     # The handler is inline and looks only inside its own figure: no script to load, no identifiers to clash.
     move = ("const f=this.closest('figure'),p=f.querySelectorAll('img');p.forEach((x,i)=>x.hidden=i!=this.value);"
             "const c=p[this.value].dataset.caption;f.querySelector('output').value=c;this.setAttribute('aria-valuetext',c)")
-    return (f'<figure class="fewstep-slider" style="margin:0">{"".join(hide)}<div><input type="range" min="0" max="{len(images) - 1}" '
-            f'value="0" style="width:min(100%,24em)" aria-label="{html.escape(label)}" aria-valuetext="{html.escape(captions[0])}" '
-            f'oninput="{move}"> <output>{html.escape(captions[0])}</output></div></figure>')
+    # Not completed by the browser: after a reload it would put the handle back, but not the frame.
+    return (f'<figure class="fewstep-slider" style="margin:0 auto;width:fit-content;max-width:100%;text-align:center">{frames}'
+            f'<input type="range" min="0" max="{len(captions) - 1}" value="0" autocomplete="off" style="width:100%" '
+            f'aria-label="{html.escape(label)}" aria-valuetext="{captions[0]}" oninput="{move}">'
+            f'<output aria-live="off">{captions[0]}</output></figure>')
 
 
-def _live_slider(frame, captions):
+def _live_slider(frame, written, label):
     import ipywidgets
 
-    cache = {}
-    control = ipywidgets.SelectionSlider(options=[(c, i) for i, c in enumerate(captions)], value=0, layout={"width": "min(100%, 32em)"})
-    picture = ipywidgets.HTML()
+    control = ipywidgets.SelectionSlider(options=[(value, i) for i, value in enumerate(written)], value=0, description=label,
+                                         style={"description_width": "initial"}, layout={"width": "min(100%, 32em)"})
+    picture, drawn = ipywidgets.HTML(), {}
 
     def update(change):
         i = change["new"]
-        if i not in cache:
-            cache[i] = frame(i)
-        picture.value = cache[i]
+        if i not in drawn:
+            drawn[i] = frame(i)
+        picture.value = drawn[i]
 
     control.observe(update, names="value")
     update({"new": 0})

@@ -8,11 +8,13 @@ part of the answer. Mistakes foreseen by the author (``Wrong``) are recognised b
 import copy
 import html
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Sequence
 
 import numpy as np
 import torch
+from IPython import get_ipython
+from IPython.display import display
 
 from .._checks import require
 
@@ -46,11 +48,7 @@ class Verdict:
                 f"{mark} <code>{html.escape(self.name)}</code>: <b>{self.status}.</b> {html.escape(self.hint)}</div>")
 
     def _ipython_display_(self):  # as a cell's last value it would appear a second time
-        from IPython import get_ipython
-        from IPython.display import display
-
-        shell = get_ipython()
-        if shell is None or shell.execution_count != self.shown_in:
+        if self.shown_in is None or self.shown_in != _execution():
             display({"text/html": self._repr_html_(), "text/plain": repr(self)}, raw=True)
 
 
@@ -97,14 +95,9 @@ class Exercise:
 
     def check(self, answer: Callable) -> Verdict:
         """Judge the reader's function and display the verdict. Never raises."""
-        verdict = Verdict(self.name, *self._judge(answer), shown_in=_execution())
-        if verdict.shown_in is None:
-            print(verdict)
-        else:
-            from IPython.display import display
-
-            display({"text/html": verdict._repr_html_(), "text/plain": repr(verdict)}, raw=True)
-        return verdict
+        verdict = Verdict(self.name, *self._judge(answer))
+        display(verdict)
+        return replace(verdict, shown_in=_execution())
 
     def _judge(self, answer) -> tuple[str, str]:
         if answer is None or answer is ...:
@@ -147,10 +140,7 @@ class Exercise:
 
 
 def _execution():
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return None
+    """The number of the notebook execution under way; None in a script."""
     shell = get_ipython()
     return None if shell is None else shell.execution_count
 
