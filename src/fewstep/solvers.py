@@ -100,9 +100,10 @@ def dpmpp_2m(flow, x, t, t_next):
 
 
 def euler_maruyama(flow, x, t, t_next):
-    """One step of the reverse SDE dx = (f x − g² ∇log p) dt + g dw̄: the plainest stochastic sampler, strong order ½.
+    """One step of the reverse SDE dx = (f x − g² ∇log p) dt + g dw̄: the plainest stochastic sampler, one call a step.
 
-    The step to σ = 0 only denoises: noise added there would stay, and the drift of the score is too steep for a step of its own.
+    Order 1, also the strong one (in general ½), as g depends on t only. The step to σ = 0 only denoises: noise added there
+    would stay, and the score, which grows as 1/σ, is too steep for a plain step.
     """
     p, h = flow.process, t_next - t
     sigma, s, g = p.sigma(t), p.s(t), p.g(t)
