@@ -114,7 +114,7 @@ def _static_slider(frame, written, label) -> str:
     move = ("const f=this.closest('figure'),p=f.querySelectorAll('img');p.forEach((x,i)=>x.hidden=i!=this.value);"
             "const c=p[this.value].dataset.caption;f.querySelector('output').value=c;this.setAttribute('aria-valuetext',c)")
     # Not completed by the browser: after a reload it would put the handle back, but not the frame.
-    return (f'<figure class="fewstep-slider" style="margin:0 auto;width:fit-content;max-width:100%;text-align:center">{frames}'
+    return (f'<figure class="fewstep-slider" style="margin:0;width:fit-content;max-width:100%;text-align:center">{frames}'
             f'<input type="range" min="0" max="{len(captions) - 1}" value="0" autocomplete="off" style="width:100%" '
             f'aria-label="{html.escape(label)}" aria-valuetext="{captions[0]}" oninput="{move}">'
             f'<output aria-live="off">{captions[0]}</output></figure>')

@@ -55,7 +55,9 @@ class Recorder:
         if report.outcome != "passed" and test["outcome"] != "failed":
             test["outcome"] = report.outcome
 
-    def pytest_sessionfinish(self):
+    def pytest_sessionfinish(self, exitstatus):
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return  # interrupted: what is missing must not look as if it had not been asked for
         packages = {name: version(name) for name in ("torch", "numpy", "scipy")}
         content = {"python": platform.python_version(), **packages, "tests": list(self.tests.values())}
         self.path.parent.mkdir(parents=True, exist_ok=True)
