@@ -1,0 +1,44 @@
+# Needs Python >= 3.11 with venv, make and a network; everything else goes into .venv.
+# PYTHON=...       another interpreter to make .venv from
+# CONSTRAINTS=     the newest packages instead of the tested ones
+# FEWSTEP_SCALE=   smoke, cpu (the default here) or gpu
+# NOTEBOOKS=       for `make record`: which ones (default: all)
+# FEWSTEP_SITE=    for `make test`: test this built site instead of building a small one
+
+PYTHON ?= python3
+CONSTRAINTS ?= -c constraints.txt
+NOTEBOOKS ?= notebooks/*.ipynb
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: book test lab serve record bench colab clean
+
+book: $(INSTALLED)  ## execute the notebooks and build the site
+	@$(BIN)/python tools/build.py
+
+test: $(INSTALLED)  ## run every test
+	$(BIN)/python -m pytest --nbmake -n 2
+
+lab: $(INSTALLED)  ## open JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+serve: book  ## show the site on this machine
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+record: $(INSTALLED)  ## run NOTEBOOKS and write what they record to results/
+	FEWSTEP_RECORD=1 $(BIN)/jupyter execute $(NOTEBOOKS)
+
+bench: $(INSTALLED)  ## measure speed and memory
+	$(BIN)/python benchmarks/run.py
+
+colab: $(INSTALLED)  ## write copies of the notebooks for Colab to build/colab (needs FEWSTEP_REPOSITORY)
+	$(BIN)/python tools/stamp.py --out build/colab
+
+clean:
+	rm -rf .venv _build build
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("fewstep needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e ".[book,test]"
+	@touch $@

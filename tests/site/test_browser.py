@@ -1,0 +1,132 @@
+"""The site as a reader meets it, in a real browser."""
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("site")  # one worker builds the site, once
+
+MATHJAX_DONE = "() => !window.MathJax || MathJax.startup.promise.then(() => true)"
+# Text that the reader sees, without code: there a backslash or a dollar is meant.
+PROSE = """() => {
+  const copy = document.querySelector('main').cloneNode(true);
+  copy.querySelectorAll('pre, code, script, style, mjx-container').forEach(e => e.remove());
+  return copy.textContent;
+}"""
+SEARCH_BOXES = "button.search-button, button.search-button-field, input[type=search], .bd-search input"
+
+
+@pytest.fixture(params=["http", "file"])
+def address(request):
+    """Pages must work from a server and, downloaded, from a folder."""
+    if request.param == "http":
+        return request.getfixturevalue("served")
+    return request.getfixturevalue("site").as_uri()
+
+
+@pytest.fixture
+def wide(browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def narrow(browser):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    yield page
+    page.close()
+
+
+def opened(page, url):
+    page.goto(url, wait_until="load")
+    page.wait_for_function(MATHJAX_DONE)
+    return page
+
+
+def test_pages_load_alone_and_without_errors(wide, pages, address):
+    complaints, formulas = [], 0
+    wide.on("console", lambda message: message.type == "error" and complaints.append(f"{wide.url}: {message.text}"))
+    wide.on("pageerror", lambda error: complaints.append(f"{wide.url}: {error}"))
+    wide.on("requestfailed", lambda request: complaints.append(f"{wide.url}: no answer from {request.url}"))
+
+    def at_home(request):
+        if not request.url.startswith((address, "data:", "blob:")):
+            complaints.append(f"{wide.url} asks for {request.url}")
+
+    wide.on("request", at_home)
+    for name in pages:
+        opened(wide, f"{address}/{name}")
+        broken = "images => images.filter(i => i.complete && i.naturalWidth == 0).map(i => i.src.slice(0, 80))"
+        complaints += [f"{name}: broken picture {src}" for src in wide.locator("img").evaluate_all(broken)]
+        undrawn = wide.locator(".math:not(:has(mjx-container)), mjx-merror").count()
+        complaints += [f"{name}: {undrawn} formulas are not drawn"] if undrawn else []
+        prose = wide.evaluate(PROSE)
+        complaints += [f"{name}: raw TeX: {sign}" for sign in (r"\(", r"\[", "$", r"\frac", r"\sigma") if sign in prose]
+        formulas += wide.locator(".math mjx-container").count()
+    wide.goto(f"{address}/index.html")
+    wide.wait_for_url(f"{address}/book/intro.html")
+    assert not complaints, "\n".join(complaints)
+    assert formulas > 20, "the site has lost its mathematics"
+
+
+def test_sliders_move_by_mouse_and_keyboard(wide, pages, address):
+    moved = 0
+    for name in pages:
+        opened(wide, f"{address}/{name}")
+        for figure in wide.locator("figure.fewstep-slider").all():
+            handle, caption = figure.locator("input[type=range]"), figure.locator("output")
+
+            def shown():
+                visible = [i for i, frame in enumerate(figure.locator("img").all()) if frame.is_visible()]
+                assert len(visible) == 1, f"{name}: frames {visible} are shown at once"
+                return visible[0], caption.inner_text()
+
+            handle.scroll_into_view_if_needed()
+            last = figure.locator("img").count() - 1
+            box = handle.bounding_box()
+            wide.mouse.click(box["x"] + 2, box["y"] + box["height"] / 2)
+            first = shown()
+            wide.mouse.click(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2)
+            end = shown()
+            assert (first[0], end[0]) == (0, last) and first[1] != end[1], f"{name}: by mouse {first} -> {end}"
+            handle.press("Home")
+            assert shown() == first, f"{name}: Home leads to {shown()}"
+            handle.press("ArrowRight")
+            assert shown()[0] == 1 and shown()[1] != first[1], f"{name}: ArrowRight leads to {shown()}"
+            moved += 1
+    assert moved, "no page has a slider"
+
+
+def test_theme_switches_between_light_and_dark(wide, served):
+    opened(wide, f"{served}/book/intro.html")
+    background = "() => [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]"
+    seen = set()
+    for _ in range(3):  # auto, light, dark
+        wide.locator("button.theme-switch-button:visible").first.click()
+        seen.add(tuple(wide.evaluate(background)))
+    assert {theme for theme, _ in seen} == {"light", "dark"}
+    assert len({colour for _, colour in seen}) == 2
+
+
+def test_narrow_pages_do_not_scroll_sideways(narrow, pages, served):
+    wider = {}
+    for name in pages:
+        opened(narrow, f"{served}/{name}")
+        width = narrow.evaluate("document.documentElement.scrollWidth")
+        if width > 390:
+            wider[name] = width
+    assert not wider, f"wider than the window of 390 px: {wider}"
+
+
+def test_one_search_box_which_finds_things(wide, narrow, pages, served):
+    for page in (wide, narrow):
+        for name in ("book/intro.html", "notebooks/quickstart.html"):
+            opened(page, f"{served}/{name}")
+            boxes = page.locator(SEARCH_BOXES).locator("visible=true").count()
+            assert boxes == 1, f"{name} shows {boxes} search boxes at {page.viewport_size['width']} px"
+    opened(wide, f"{served}/search.html?q=score")
+    wide.locator("#search-results li a").first.wait_for(timeout=10_000)
+
+
+def test_code_has_copy_buttons(wide, served):
+    opened(wide, f"{served}/notebooks/quickstart.html")
+    assert wide.locator(".cell_input").count() == wide.locator(".cell_input .copybtn").count() > 0

@@ -1,0 +1,43 @@
+"""The site's files, without a browser."""
+
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+pytestmark = pytest.mark.xdist_group("site")
+
+
+@pytest.fixture(scope="module")
+def trees(site, pages):
+    return {site / name: BeautifulSoup((site / name).read_text(encoding="utf8"), "html.parser") for name in pages}
+
+
+def test_every_picture_has_alt_text(trees):
+    pictures = [(page.name, picture) for page, tree in trees.items() for picture in tree.select("img")]
+    assert pictures
+    # Sphinx falls back on the file's path, which tells a reader nothing.
+    mute = [
+        f"{page}: {picture.get('src', '')[:80]}"
+        for page, picture in pictures
+        if not picture.get("alt", "").strip() or picture["alt"].endswith((".png", ".svg", ".jpg"))
+    ]
+    assert not mute, "no alt text:\n" + "\n".join(mute)
+
+
+def test_no_internal_link_is_dead(trees):
+    anchors = {page: {tag.get("id") or tag.get("name") for tag in tree.select("[id], a[name]")} for page, tree in trees.items()}
+    dead, checked = [], 0
+    for page, tree in trees.items():
+        for tag in tree.select("[href], [src]"):
+            link = urlsplit(tag.get("href") or tag.get("src") or "")
+            if link.scheme or link.netloc:
+                continue
+            target = (page.parent / unquote(link.path)).resolve() if link.path else page
+            checked += 1
+            if not target.is_file():
+                dead.append(f"{page.name}: {link.geturl()}")
+            elif link.fragment and target in anchors and unquote(link.fragment) not in anchors[target]:
+                dead.append(f"{page.name}: {link.geturl()} (no such place on that page)")
+    assert checked > 50
+    assert not dead, "dead links:\n" + "\n".join(sorted(set(dead)))
