@@ -22,6 +22,9 @@ def replacing(path, size=0):
         yield part
         with open(part, "rb+") as file:
             os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(part, 0o666 & ~mask)  # safetensors writes for the owner's eyes only
         os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -45,8 +48,7 @@ def check_room(path, size):
         raise OSError(errno.ENOSPC, f"needs {size:,} bytes, free are {free:,}; any file there was left as it was", str(path))
 
 
-def write_text(path, text):
-    """Write a text file whole, or leave the old one."""
-    data = text.encode()
-    with replacing(path, len(data)) as part:
-        part.write_bytes(data)
+def write(path, content):
+    """Write bytes whole, or leave the old file."""
+    with replacing(path, len(content)) as part:
+        part.write_bytes(content)

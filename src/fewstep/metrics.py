@@ -27,6 +27,7 @@ __all__ = ["INCEPTION", "fid", "fd_c", "fd", "kid", "precision_recall", "floor",
            "feature_extractor", "extractor_class", "to_rgb", "Classifier", "load_classifier", "train_classifier"]  # fmt: skip
 
 INCEPTION = "inception-v3-compat"
+PATIENCE = 20.0  # seconds that a download may go without an answer
 
 
 def fid(samples, reference):
@@ -204,7 +205,7 @@ def _named_extractor(name, layer):
     layer = layer or known[name].get_default_feature_layer_for_metric("fid")
     require(layer in layers, "layer", layer, f"one of {', '.join(layers)}")
     patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(20)  # a download that no one answers must not hang
+    socket.setdefaulttimeout(PATIENCE)
     try:
         network = known[name](name, [layer], verbose=False)
     except (OSError, RuntimeError) as error:  # URLError is an OSError
@@ -250,8 +251,7 @@ def _as_features(name, images, extractor, layer=None):
         f = images.float().cpu()
     else:
         require(extractor is not None, "extractor", None, "a classifier or a name, to turn pictures into features")
-        to_rgb(name, images[:1] if isinstance(images, torch.Tensor) else images)  # a bad argument under its own name
-        f = features(images, extractor, layer)
+        f = features(to_rgb(name, images), extractor, layer)
     require(len(f) >= 2, name, f"{len(f)} picture", "2 or more")
     return f
 

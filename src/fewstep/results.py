@@ -4,6 +4,7 @@ One run is one ``results/<name>.json``: rows, settings, seeds, and where they co
 date). Cells that were measured over several seeds hold the list of values; :func:`table` shows them as mean ± std.
 """
 
+import io
 import json
 import math
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from . import scale
 from ._checks import require
-from ._files import replacing, write_text
+from ._files import write
 
 PACKAGES = ("torch", "numpy", "accelerate", "torch-fidelity", "torchmetrics", "torchvision", "scikit-learn")
 
@@ -58,12 +59,14 @@ def record(name, rows, *, settings, seeds=(), samples=None, seconds=None, figure
         text = json.dumps(_plain(run), indent=1, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise ValueError(f"rows or settings of {name!r}: NaN or infinity; allowed are finite numbers") from error
-    # lists of numbers on one line
-    text = re.sub(r"\[\s+([^\[\]{}\"]+?)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text)
-    write_text(path, text + "\n")
+    # lists of numbers on one line (a newline inside a word is written \\n, so this touches no word)
+    text = re.sub(r"\[\n\s*([^\[\]{}\"]+?)\n\s*\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text)
+    picture = io.BytesIO()
+    if figure is not None:  # drawn before anything is written: rows and picture stay of one run
+        figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
+    write(path, (text + "\n").encode())
     if figure is not None:
-        with replacing(path.with_suffix(".png")) as part:
-            figure.savefig(part, format="png", dpi=150, bbox_inches="tight")
+        write(path.with_suffix(".png"), picture.getvalue())
     return path
 
 
@@ -122,7 +125,7 @@ def table(rows, columns=None, digits=3):
     cells = [[_cell(row.get(key), digits) for key in headings] for row in rows]
     numeric = [all(_is_number(row.get(key, 0.0)) for row in rows) for key in headings]
     align = ["right" if right else "left" for right in numeric]
-    return Table(tabulate(cells, list(headings.values()), tablefmt="github", colalign=align, disable_numparse=True))
+    return Table(tabulate(cells, list(headings.values()), tablefmt="pipe", colalign=align, disable_numparse=True))
 
 
 def mean_std(values):

@@ -1,0 +1,172 @@
+import json
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import matplotlib
+import pytest
+import torch
+
+from fewstep import _files, results
+
+ROWS = [{"solver": "Euler", "nfe": 10, "fd": [1.0, 1.2, 1.1]}, {"solver": "Heun", "nfe": 9, "fd": [0.4, 0.5, 0.6]}]
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(monkeypatch):
+    monkeypatch.setenv("FEWSTEP_SCALE", "smoke")
+
+
+def test_a_run_goes_to_a_file_and_back(tmp_path):
+    rows = [{"a": torch.tensor([1.0, 2.0]), "b": torch.tensor(3)}, {"a": [0.5, 0.25], "b": 4}]
+    path = results.record("a-run", rows, settings={"steps": 5, "at": Path("x")}, seeds=range(2), samples=100, seconds=1.5, into=tmp_path)
+    run = results.read("a-run", of=tmp_path)
+    assert path == tmp_path / "a-run.json" and run["rows"] == [{"a": [1.0, 2.0], "b": 3}, {"a": [0.5, 0.25], "b": 4}]
+    assert run["seeds"] == [0, 1] and run["samples"] == 100 and run["settings"] == {"steps": 5, "at": "x"}
+    assert run["scale"] == "smoke" and run["versions"]["torch"].startswith(torch.__version__.split("+")[0])
+    assert isinstance(run["dirty"], bool) and run["date"].endswith("Z")
+    assert '"a": [1.0, 2.0]' in path.read_text() and '"rows": [\n' in path.read_text()  # numbers of one cell on one line
+    line = results.certificate(run)
+    assert run["commit"][:9] in line and "2 seeds" in line and "100 samples" in line and "scale smoke" in line
+
+
+def test_awkward_text_survives(tmp_path):
+    rows = [{"a": "[ 1,\n 2 ]", "b": 'quote " [3]', "c": [], "d": ["x", "y"], "e": None, "f": "σ ± 1"}]
+    results.record("r", rows, settings={}, into=tmp_path)
+    assert results.read("r", of=tmp_path)["rows"] == rows
+
+
+def test_the_certificate_is_right_and_private(tmp_path):
+    results.record("r", ROWS, settings={}, into=tmp_path)
+    text = (tmp_path / "r.json").read_text()
+    run = json.loads(text)
+    root = Path(results.__file__).resolve().parents[2]
+    if (root / ".git").exists():
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True).stdout.strip()
+        assert run["commit"] == head
+    for private in (os.uname().nodename, str(Path.home()), str(root), os.environ.get("USER", "\0")):
+        assert len(private) < 3 or private not in text
+
+
+def test_dirty_means_that_sources_differ(tmp_path, monkeypatch):
+    def git(*command):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *command], cwd=tmp_path, check=True, capture_output=True)
+
+    for folder in ("src", "results"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text("1")
+    (tmp_path / "pyproject.toml").write_text("")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    monkeypatch.setattr(results, "_checkout", lambda: tmp_path)
+    assert results.provenance()["dirty"] is False
+    (tmp_path / "results" / "a.txt").write_text("2")  # a run just recorded
+    assert results.provenance()["dirty"] is False
+    (tmp_path / "src" / "b.txt").write_text("new")
+    assert results.provenance()["dirty"] is True
+
+
+def test_without_git_the_commit_is_unknown(monkeypatch, tmp_path):
+    monkeypatch.setattr(results, "_checkout", lambda: tmp_path)
+    monkeypatch.setenv("PATH", "")
+    assert (results.provenance()["commit"], results.provenance()["dirty"]) == ("unknown", False)
+
+
+def test_the_folder_of_an_installed_package(monkeypatch, tmp_path):
+    assert results.folder().name == "results" and results.weights("x").name == "x.safetensors"
+    package = tmp_path / "lib" / "python3" / "site-packages" / "fewstep"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(results, "__file__", str(package / "results.py"))
+    assert results.folder() == package / "_results"
+    with pytest.raises(ValueError, match="into = None.*checkout"):
+        results.record("r", ROWS, settings={})
+
+
+def test_a_figure_is_recorded_with_its_description(tmp_path):
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, _ = plt.subplots()
+    with pytest.raises(ValueError, match="alt = None"):
+        results.record("r", ROWS, settings={}, figure=figure, into=tmp_path)
+    results.record("r", ROWS, settings={}, figure=figure, alt="An empty pair of axes", into=tmp_path)
+    plt.close(figure)
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    assert results.read("r", of=tmp_path)["alt"] == "An empty pair of axes"
+
+
+def test_a_write_that_fails_leaves_the_old_run(tmp_path, monkeypatch):
+    results.record("r", ROWS, settings={"v": 1}, into=tmp_path)
+    old = (tmp_path / "r.json").read_bytes()
+
+    class Breaks:
+        def savefig(self, file, **options):
+            file.write(b"half")
+            raise RuntimeError("no backend")
+
+    (tmp_path / "r.png").write_bytes(b"old picture")
+    with pytest.raises(RuntimeError, match="no backend"):
+        results.record("r", ROWS, settings={"v": 2}, figure=Breaks(), alt="x", into=tmp_path)
+    assert (tmp_path / "r.png").read_bytes() == b"old picture"
+    assert (tmp_path / "r.json").read_bytes() == old, "rows and picture must belong to one run"
+    monkeypatch.setattr(_files.shutil, "disk_usage", lambda p: SimpleNamespace(free=10))
+    with pytest.raises(OSError, match="free are 10"):
+        results.record("r", ROWS, settings={"v": 3}, into=tmp_path)
+    assert (tmp_path / "r.json").read_bytes() == old and {p.name for p in tmp_path.iterdir()} == {"r.json", "r.png"}
+
+
+def test_bad_runs_are_refused(tmp_path):
+    for name in ("A", "a/b", "../a", "", "a_b", "a.json", 3):
+        with pytest.raises(ValueError, match="name = "):
+            results.record(name, ROWS, settings={}, into=tmp_path)
+    for rows in ([], {"a": 1}, [1, 2]):
+        with pytest.raises(ValueError, match="rows = "):
+            results.record("r", rows, settings={}, into=tmp_path)
+    for bad in (float("nan"), float("inf"), [1.0, float("nan")]):
+        with pytest.raises(ValueError, match="'r': NaN or infinity"):
+            results.record("r", [{"a": bad}], settings={}, into=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_files_are_refused(tmp_path):
+    results.record("one", ROWS, settings={}, into=tmp_path)
+    with pytest.raises(FileNotFoundError, match="'two'.*there are: one"):
+        results.read("two", of=tmp_path)
+    text = (tmp_path / "one.json").read_text()
+    (tmp_path / "one.json").write_text(text[:100])
+    with pytest.raises(ValueError, match="cut short or not JSON"):
+        results.read("one", of=tmp_path)
+    for other in ('{"format": "x"}', "[]"):
+        (tmp_path / "one.json").write_text(other)
+        with pytest.raises(ValueError, match="format of .*fewstep-result-1"):
+            results.read("one", of=tmp_path)
+
+
+def test_tables_show_mean_and_spread():
+    table = results.table(ROWS, {"solver": "Solver", "nfe": "NFE", "fd": "FD-C"})
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert lines[0] == ["Solver", "NFE", "FD-C"]
+    assert lines[2:] == [["Euler", "10", "1.10 ± 0.10"], ["Heun", "9", "0.50 ± 0.10"]]
+    assert table._repr_markdown_() == str(table) and lines[1][0].startswith(":-") and lines[1][1].endswith("-:")
+    assert results.table([{"a": 1.23456, "b": None}]).splitlines()[2].split() == ["|", "1.23", "|", "–", "|"]
+    with pytest.raises(ValueError, match="columns = 'fid'.*fd"):
+        results.table(ROWS, ["fid"])
+    with pytest.raises(ValueError, match="rows = "):
+        results.table([])
+
+
+@pytest.mark.parametrize(
+    "values, text",
+    [
+        ([1.0, 2.0, 3.0], "2.0 ± 1.0"),
+        ([10.04, 10.06], "10.050 ± 0.014"),
+        ([123456.0, 123556.0], "123506 ± 71"),
+        ([5.0], "5"),
+        ([5.0, 5.0], "5 ± 0"),
+        ([1e-9, 3e-9], "2e-09 ± 1.4e-09"),
+    ],
+)
+def test_mean_and_std(values, text):
+    assert results.mean_std(values) == text
