@@ -60,7 +60,7 @@ def page(equations, report) -> tuple[str, list[str]]:
     if report is None:
         lines += ["```{warning}", "The tests were **not run** for this build: nothing below is verified here. `make book` runs them first.", "```", ""]
     else:
-        tests = report["tests"]
+        tests = [t for t in report["tests"] if t["name"] in {e.name for e in equations}]
         passed = [e for e in equations if (own := [t for t in tests if t["name"] == e.name]) and all(t["outcome"] == "passed" for t in own)]
         lines += [f"**{len(passed)} of {len(equations)} key equations passed in this build**: {sum(t['cases'] for t in tests)} cases of "
                   f"{len(tests)} tests in {sum(t['duration'] for t in tests):.0f} s, with Python {report['python']}, torch {report['torch']}, "
@@ -98,7 +98,8 @@ def fill(app, docname, source):
     app.env.note_reread()  # it depends on every other page, and on the report
     path = os.environ.get("FEWSTEP_EQUATIONS_REPORT")
     report = json.loads(Path(path).read_text(encoding="utf-8")) if path and Path(path).exists() else None
-    text, faults = page(key_equations(Path(app.srcdir) / "book"), report)
+    equations = [e for e in key_equations(Path(app.srcdir) / "book") if f"book/{e.page}" in app.env.found_docs]
+    text, faults = page(equations, report)
     source[0] = source[0].replace(PLACE, text)
     for fault in faults:
         getLogger(__name__).warning("key equation not verified: %s", fault, location=docname)

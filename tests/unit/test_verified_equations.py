@@ -86,7 +86,7 @@ def fill(book, text, monkeypatch, report=None):
     monkeypatch.delenv("FEWSTEP_EQUATIONS_REPORT", raising=False)
     if report is not None:
         monkeypatch.setenv("FEWSTEP_EQUATIONS_REPORT", str(report))
-    app = SimpleNamespace(srcdir=book.parent, env=SimpleNamespace(note_reread=lambda: None))
+    app = SimpleNamespace(srcdir=book.parent, env=SimpleNamespace(note_reread=lambda: None, found_docs={"book/01-a"}))
     source = [text]
     appendix.fill(app, "book/verified-equations", source)
     return source[0]
@@ -95,6 +95,7 @@ def fill(book, text, monkeypatch, report=None):
 def test_page_is_filled_where_it_has_the_directive(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "book/01-a.md").write_text(PAGE)
+    (tmp_path / "book/02-left-out-of-the-contents.md").write_text("# Not there\n\n$$ x $$ (key-four)\n")
     path = tmp_path / "report.json"
     path.write_text(json.dumps(report(("one", "passed"), ("two", "passed"), ("three", "passed"))))
     assert fill(tmp_path / "book", "# Other\n", monkeypatch, path) == "# Other\n"
