@@ -80,9 +80,9 @@ def page(equations, report) -> tuple[str, list[str]]:
             faults.append(f"{equation.name}: no test")
         for t in own:
             mark = {"passed": "✓ passed", "failed": "✗ **FAILED**"}.get(t["outcome"], f"**{t['outcome']}**")
+            unit = f" ({t['unit']})" if t["unit"] else ""
             cases = f", {t['cases']} cases" if t["cases"] > 1 else ""
-            tolerance = " ".join(filter(None, [power_of_ten(t["tolerance"]), t["unit"]]))
-            lines.append(f"- {mark}. {t['does']} Tolerance {tolerance}{cases} (`{t['test']}` in `{t['file']}`).")
+            lines.append(f"- {mark}: `{t['test']}` in `{t['file']}`. {t['does']} Tolerance {power_of_ten(t['tolerance'])}{unit}{cases}.")
             if t["outcome"] != "passed":
                 faults.append(f"{equation.name}: {t['test']} {t['outcome']}")
         lines.append("")

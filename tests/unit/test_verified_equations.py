@@ -53,8 +53,8 @@ def test_key_equations_are_found_in_order(book):
         ("one", "x &= y \\\\\n&= z", "01-a", "A chapter"), ("two", "a = b", "01-a", "A chapter"), ("three", "c = d", "01-a", "A chapter")]
 
 
-def report(*outcomes):
-    about = {"does": "Adds up.", "tolerance": 1e-12, "unit": "", "file": "test_a.py", "test": "test_a", "cases": 1, "duration": 0.1}
+def report(*outcomes, **changes):
+    about = {"does": "Adds up.", "tolerance": 1e-12, "unit": "", "file": "test_a.py", "test": "test_a", "cases": 1, "duration": 0.1, **changes}
     tests = [{**about, "name": name, "outcome": outcome} for name, outcome in outcomes]
     return {"python": "3", "torch": "2", "numpy": "2", "scipy": "1", "tests": tests}
 
@@ -62,7 +62,12 @@ def report(*outcomes):
 def test_appendix_says_what_passed(book):
     text, faults = appendix.page(appendix.key_equations(book), report(("one", "passed"), ("two", "passed"), ("three", "passed")))
     assert faults == [] and "3 of 3 key equations passed in this build" in text
-    assert "{eq}`key-two`" in text and "✓ passed. Adds up. Tolerance $10^{-12}$" in text
+    assert "{eq}`key-two`" in text and "✓ passed: `test_a` in `test_a.py`. Adds up. Tolerance $10^{-12}$." in text
+
+
+def test_appendix_gives_the_unit_and_the_cases(book):
+    text, _ = appendix.page(appendix.key_equations(book), report(("two", "passed"), tolerance=4, unit="standard errors", cases=3))
+    assert "Tolerance 4 (standard errors), 3 cases." in text
 
 
 @pytest.mark.parametrize("outcomes", [[("one", "failed")], [("one", "skipped")], [("one", "passed"), ("one", "failed")], []])
