@@ -21,14 +21,15 @@ ON_COLAB = ["torch", "torchvision", "numpy", "matplotlib", "scikit-learn", "ipyw
 
 def closure(names) -> set[str]:
     """The distributions named, with all that they require here."""
-    found, todo = set(), list(names)
+    found, todo = set(), [Requirement(name) for name in names]
     while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            needed = map(Requirement, distribution(name).requires or [])
-            todo += [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
-    return found
+        wanted = todo.pop()
+        for extra in {"", *wanted.extras}:
+            if (wanted.name, extra) not in found:
+                found.add((wanted.name, extra))
+                needed = map(Requirement, distribution(wanted.name).requires or [])
+                todo += [one for one in needed if one.marker is None or one.marker.evaluate({"extra": extra})]
+    return {name for name, _ in found}
 
 
 def link(source: Path, target: Path) -> None:
@@ -67,7 +68,8 @@ def test_stamped_quickstart_installs_itself_and_runs(colab, tmp_path, monkeypatc
     if subprocess.run(reach, capture_output=True).returncode != 0:
         pytest.skip("needs a network to install from")
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    assert subprocess.run([colab, "-c", "import fewstep"], capture_output=True).returncode != 0
+    lacks = subprocess.run([colab, "-c", "import torch, torchvision, sklearn; import fewstep"], capture_output=True, text=True)
+    assert "No module named 'fewstep'" in lacks.stderr
 
     assert stamp("--source", str(ROOT), "--out", tmp_path).returncode == 0
     notebook = nbformat.read(tmp_path / "notebooks/quickstart.ipynb", as_version=4)
@@ -100,3 +102,11 @@ def test_stamp_names_this_commit_of_the_repository(tmp_path):
 def test_stamp_needs_an_address(tmp_path):
     done = stamp("--out", tmp_path)
     assert done.returncode != 0 and "FEWSTEP_REPOSITORY" in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_failed_installation_says_what_failed(tmp_path):
+    assert stamp("--source", "/no/such/place", "--out", tmp_path).returncode == 0
+    notebook = nbformat.read(tmp_path / "notebooks/quickstart.ipynb", as_version=4)
+    setup = next(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    done = subprocess.run([sys.executable, "-c", setup], capture_output=True, text=True)
+    assert done.returncode != 0 and "RuntimeError: Could not install /no/such/place" in done.stderr
