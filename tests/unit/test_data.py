@@ -192,6 +192,32 @@ def test_without_a_network_the_message_says_what_to_do(load, file, tmp_path, mon
         load("valid")
 
 
+def test_food101_is_decoded_once_and_kept(tmp_path, monkeypatch):
+    """On a folder laid out like the original, with two classes of two pictures."""
+    import json
+    import shutil
+
+    monkeypatch.setenv("FEWSTEP_DATA", str(tmp_path))
+    names = {"apple_pie": (255, 0, 0), "waffles": (0, 0, 255)}
+    for name, colour in names.items():
+        (tmp_path / "food-101" / "images" / name).mkdir(parents=True)
+        for i, size in enumerate([(512, 384), (100, 200)]):
+            Image.new("RGB", size, colour).save(tmp_path / "food-101" / "images" / name / f"{i}.jpg", quality=95)
+    (tmp_path / "food-101" / "meta").mkdir()
+    (tmp_path / "food-101" / "meta" / "test.json").write_text(json.dumps({n: [f"{n}/0", f"{n}/1"] for n in names}))
+    images = data.food101("test", size=16)
+    assert images.x.shape == (4, 3, 16, 16) and images.x.dtype == torch.uint8
+    assert images.classes == ("apple_pie", "waffles") and images.labels.tolist() == [0, 0, 1, 1]
+    assert (images.x[0, 0] > 250).all() and (images.x[2, 2] > 250).all() and (images.x[2, 0] < 5).all()
+    (tmp_path / "food101-16px-test.safetensors").rename(tmp_path / "kept")
+    (tmp_path / "food-101" / "images" / "waffles" / "1.jpg").unlink()
+    with pytest.raises(RuntimeError, match="food-101 is not complete.*remove it"):
+        data.food101("test", size=16)
+    shutil.rmtree(tmp_path / "food-101")
+    (tmp_path / "kept").rename(tmp_path / "food101-16px-test.safetensors")
+    assert torch.equal(data.food101("test", size=16).x, images.x)
+
+
 def fashion_here():
     folder = os.environ.get("FEWSTEP_DATA")
     return bool(folder) and (Path(folder) / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").exists()
