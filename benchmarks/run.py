@@ -1,0 +1,93 @@
+"""Speed and memory, as ratios measured in one run: ``make bench``. Prints a table; nothing is asserted, machines differ."""
+
+import resource
+import time
+
+import torch
+from diffusers import EulerDiscreteScheduler
+from tabulate import tabulate
+
+from fewstep import checkpoints, data, denoisers, grids, losses, metrics, networks, preconditioning, results, solvers, training
+
+STEPS, BATCH, CALLS = 3500, 256, 18
+CHURN = solvers.Churn(S_churn=30, S_tmin=0.01, S_tmax=1, S_noise=1.007)  # as in the quickstart
+
+
+def network(sigma_data):
+    """The quickstart's network."""
+    return preconditioning.Denoiser(networks.UNet(1, 16, (1, 2), blocks=1), preconditioning.edm(sigma_data))
+
+
+def fastest(*functions, rounds=7):
+    """The least seconds of each function over several rounds, taken in turn so that all see the same machine."""
+    times = [[] for _ in functions]
+    for _ in range(rounds):
+        for function, kept in zip(functions, times):
+            start = time.perf_counter()
+            function()
+            kept.append(time.perf_counter() - start)
+    return [min(kept) for kept in times]
+
+
+def training_time():
+    """Seconds of training, and FD-C over the real-against-real floor that they buy."""
+    images = data.digits()
+    torch.manual_seed(0)
+    trained = training.train(network(float(images.float().std())), images, losses.edm, steps=STEPS, batch_size=128,
+                             learning_rate=4e-3, warmup=100, cosine=True)
+    classifier = metrics.load_classifier("digits")
+    pool, n = metrics.features(images, classifier), len(images) // 2
+    values = []
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(n, *images.shape, generator=generator)
+        x = solvers.sample(trained.ema, 80 * noise, grids.edm(18), churn=CHURN, generator=generator).x.clamp(-1, 1)
+        values.append(metrics.fd_c(x, pool[torch.randperm(len(pool), generator=generator)[:n]], classifier))
+    floor = metrics.floor(pool, n, seeds=10)[0]
+    yield "digits: seconds of training", f"{trained.seconds:.0f}", "≤ 90"
+    yield "digits: FD-C / floor after it (Heun + churn, 35 calls)", f"{sum(values) / len(values) / floor:.2f}", "≤ 1.5"
+
+
+def sampler_overhead():
+    """Our driver and diffusers' Euler loop against the same number of bare network calls."""
+    images = data.digits()
+    denoiser = network(0.75).eval()
+    checkpoints.load_weights(results.weights("digits-denoiser"), denoiser)
+    noise = torch.randn(BATCH, *images.shape)
+    sigmas = grids.edm(CALLS)
+
+    @torch.no_grad()
+    def bare():
+        for sigma in sigmas[:-1]:
+            denoiser(noise, sigma)
+
+    def ours():
+        solvers.sample(denoiser, 80 * noise, sigmas, solvers.euler)
+
+    scheduler = EulerDiscreteScheduler(prediction_type="sample", use_karras_sigmas=True)
+
+    @torch.no_grad()
+    def theirs():
+        scheduler.set_timesteps(CALLS)
+        x = noise * scheduler.init_noise_sigma
+        for t, sigma in zip(scheduler.timesteps, scheduler.sigmas):
+            scheduler.scale_model_input(x, t)
+            x = scheduler.step(denoiser(x, sigma), t, x).prev_sample
+
+    network_time, our_time, their_time = fastest(bare, ours, theirs)
+    yield "sampler / bare network calls (Euler, batch 256)", f"{our_time / network_time:.3f}", "≤ 1.05"
+    yield "sampler / diffusers' loop, same network and calls", f"{our_time / their_time:.3f}", "≤ 1"
+
+
+def empirical_denoiser():
+    """The exact denoiser of 10,000 points in 784 dimensions on a batch of 256."""
+    exact, x = denoisers.DataSet(torch.randn(10_000, 784)), torch.randn(256, 784)
+    exact(x, 0.5)
+    yield "exact denoiser, 10,000 × 784, batch 256: seconds", f"{fastest(lambda: exact(x, 0.5))[0]:.2f}", "≤ 0.5"
+
+
+if __name__ == "__main__":
+    rows = [row for part in (empirical_denoiser, sampler_overhead, training_time) for row in part()]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+    rows.append(("peak memory of this process, GiB", f"{peak:.2f}", "≤ 3"))
+    print(tabulate(rows, ["measure", "measured", "wanted"], tablefmt="github"))
