@@ -48,11 +48,11 @@ def test_pages_load_alone_and_without_errors(wide, pages, address):
     wide.on("pageerror", lambda error: complaints.append(f"{wide.url}: {error}"))
     wide.on("requestfailed", lambda request: complaints.append(f"{wide.url}: no answer from {request.url}"))
 
-    def at_home(request):
-        if not request.url.startswith((address, "data:", "blob:")):
-            complaints.append(f"{wide.url} asks for {request.url}")
+    def refuse(route):
+        complaints.append(f"{wide.url} asks for {route.request.url}")
+        route.abort()
 
-    wide.on("request", at_home)
+    wide.route(lambda url: not url.startswith((address, "data:", "blob:")), refuse)
     for name in pages:
         opened(wide, f"{address}/{name}")
         broken = "images => images.filter(i => i.complete && i.naturalWidth == 0).map(i => i.src.slice(0, 80))"
