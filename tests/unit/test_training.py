@@ -94,7 +94,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
               "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(port)]  # fmt: skip
     two = subprocess.run([*launch, str(SCRIPT), str(tmp_path / "two.pt"), "40", "--checkpoint", str(tmp_path / "two.safetensors")],
-                         env=ENVIRONMENT, capture_output=True, text=True, timeout=120)  # fmt: skip
+                         env=ENVIRONMENT, capture_output=True, text=True, timeout=300)  # fmt: skip
     assert two.returncode == 0, two.stderr
     a, b = run(tmp_path / "one.pt", 40), torch.load(tmp_path / "two.pt")
     assert ((a["losses"] - b["losses"]) / a["losses"]).abs().max() < 1e-5
