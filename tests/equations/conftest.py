@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items):
             continue
         marker = markers[0]
         if len(markers) > 1 or len(marker.args) != 1 or "tolerance" not in marker.kwargs or not set(marker.kwargs) <= {"tolerance", "unit"}:
-            raise pytest.UsageError(f'{item.nodeid}: write once @pytest.mark.equation("name", tolerance=1e-9), with unit="…" if it has one')
+            raise pytest.UsageError(f'{item.nodeid}: write once @pytest.mark.equation(name, tolerance=1e-9), with unit="…" if it has one')
         if "tolerance" not in item.fixturenames:
             raise pytest.UsageError(f"{item.nodeid}: must take the fixture `tolerance`, or the appendix prints one that nothing used")
         sentence = re.match(r".+?[.!?](?=\s+[A-Z]|$)", " ".join((item.function.__doc__ or "").split()))

@@ -113,24 +113,26 @@ def test_page_is_filled_where_it_has_the_directive(tmp_path, monkeypatch):
 TESTS = '''
 import pytest
 
-@pytest.mark.equation("good", tolerance=1e-12)
+key = pytest.mark.equation
+
+@key("good", tolerance=1e-12)
 def test_good(tolerance):
     """Compares, e.g. by eye, x.y with z. Nothing more."""
     assert tolerance == 1e-12
 
-@pytest.mark.equation("bad", tolerance=4, unit="standard errors")
+@key("bad", tolerance=4, unit="standard errors")
 @pytest.mark.parametrize("case", [1, 2, 3])
 def test_bad(tolerance, case):
     """Fails
     in one case."""
     assert case != 2
 
-@pytest.mark.equation("left-out", tolerance=1)
+@key("left-out", tolerance=1)
 def test_left_out(tolerance):
     """Needs what is not there."""
     pytest.skip()
 
-@pytest.mark.equation("broken", tolerance=1)
+@key("broken", tolerance=1)
 def test_broken(tolerance, no_such_fixture):
     """Never starts."""
 
