@@ -177,6 +177,22 @@ def test_denoiser_returns_the_type_and_shape_of_x(p, dtype):
             assert max_abs(denoiser(x, sigma), one) < 1e-6 * float(one.abs().max())
 
 
+@every
+@pytest.mark.parametrize("batch", [1, 3])
+def test_only_the_network_runs_in_half_precision(p, batch):
+    """Whatever the type of F, c_skip x + c_out F is formed in the type of x."""
+
+    class Half(Recorder):
+        def forward(self, x, c_noise, labels=None):
+            return torch.sin(x).bfloat16()
+
+    x, sigma = torch.randn(batch, 2), torch.tensor(0.7, dtype=torch.float64)
+    F = torch.sin(p.c_in(sigma).float() * x).bfloat16().double()
+    D = Denoiser(Half(), p)(x, sigma)
+    assert D.dtype == torch.float32
+    assert max_abs(D, p.c_skip(sigma) * x.double() + p.c_out(sigma) * F) < 1e-6
+
+
 def test_the_perfect_network_gives_the_exact_denoiser():
     """F = (D* − c_skip x)/c_out for Gaussian data, as a network in its own variables, wrapped: D* comes back."""
     data, p = Gaussian(torch.zeros(2), torch.tensor([[0.3, 0.1], [0.1, 0.2]])), ALL["edm"]

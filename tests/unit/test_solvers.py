@@ -179,6 +179,16 @@ def test_ddim_and_2m_are_exact_when_the_denoiser_is_constant():
         assert max_abs(result, d + 0.5 / 80 * (x - d)) < 1e-12
 
 
+def test_2m_takes_the_denoiser_from_the_middle_of_the_step():
+    """With D linear in λ = −ln σ, the line through the last two values is D itself, and 2M uses it at λ + h/2, for any two step sizes."""
+    a, b, lam = torch.tensor([0.3, -0.8]).double(), torch.tensor([0.2, 0.1]).double(), [-1.0, -0.7, 0.4]
+    sigmas = [math.exp(-value) for value in lam]
+    line = lambda lam: a + b * lam
+    states = sample(lambda x, sigma: line(-torch.log(sigma)).expand_as(x), randn(5, 2), sigmas, dpmpp_2m, trajectory=True).trajectory
+    ratio = sigmas[2] / sigmas[1]
+    assert max_abs(states[2], ratio * states[1] + (1 - ratio) * line((lam[1] + lam[2]) / 2)) < 1e-12
+
+
 # --- stochastic samplers: one step
 
 
