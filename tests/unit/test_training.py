@@ -87,16 +87,35 @@ def test_resume_is_exact_in_every_precision(digits, tmp_path, precision):
     assert all(p.dtype == torch.float32 for p in resumed.ema.parameters())
 
 
+def test_resume_restores_the_gradient_scaler(digits, tmp_path, monkeypatch):
+    """Accelerate scales fp16 gradients on GPUs only; here the same scaler on the CPU, doubling every third step."""
+    from accelerate import Accelerator
+
+    plain = Accelerator.__init__
+
+    def with_scaler(self, *args, **options):
+        plain(self, *args, **options)
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=3)
+
+    monkeypatch.setattr(Accelerator, "__init__", with_scaler)
+    path = tmp_path / "run.safetensors"
+    for steps in (5, 8):
+        short(digits, steps=steps, mixed_precision="fp16", ema_half_life=12.8, checkpoint=path)
+    scaler = checkpoints.read_metadata(path)["scaler"]
+    assert (scaler["scale"], scaler["_growth_tracker"]) == (4096, 2)
+
+
 def test_two_processes_give_the_losses_of_one(tmp_path):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-              "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(port)]  # fmt: skip
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1",
+              "--master-port", str(port)]  # fmt: skip
     two = subprocess.run([*launch, str(SCRIPT), str(tmp_path / "two.pt"), "40", "--checkpoint", str(tmp_path / "two.safetensors")],
                          env=ENVIRONMENT, capture_output=True, text=True, timeout=300)  # fmt: skip
     assert two.returncode == 0, two.stderr
     a, b = run(tmp_path / "one.pt", 40), torch.load(tmp_path / "two.pt")
+    assert (a["processes"], b["processes"]) == (1, 2)
     assert ((a["losses"] - b["losses"]) / a["losses"]).abs().max() < 1e-5
     for name in a["ema"]:
         assert (a["ema"][name].double() - b["ema"][name]).abs().max() < 1e-5
@@ -190,8 +209,11 @@ def test_without_room_on_the_disk_nothing_is_touched(digits, tmp_path, monkeypat
     with pytest.raises(OSError, match="needs .* bytes, free are 1,000") as caught:
         training.save_weights(path, small())
     assert caught.value.errno == errno.ENOSPC
-    with pytest.raises(OSError, match="free are 1,000"):  # known before the first step
-        short(digits, steps=10**9, checkpoint=tmp_path / "new.safetensors")
+    calls = []
+    with pytest.raises(OSError, match="free are 1,000"):
+        training.train(small(), digits, lambda *inputs: calls.append(1), steps=8, batch_size=32, learning_rate=1e-3,
+                       checkpoint=tmp_path / "new.safetensors")  # fmt: skip
+    assert calls == []  # known before the first step
     assert path.read_bytes() == old and [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
 
 
@@ -288,7 +310,8 @@ def test_draws_are_uniform_normal_and_repeatable():
         noises.append(noise)
     u, noise = torch.cat(us), torch.cat(noises)
     assert u.dtype == noise.dtype == torch.float32 and noise.shape == (20_000, 1, 8, 8)
-    assert 0 < u.min() and u.max() < 1 and torch.isfinite(torch.special.ndtri(u)).all()
+    assert (u.double() * 2**24 % 2 == 1).all()  # odd multiples of 2⁻²⁴: never 0, never 1
+    assert torch.isfinite(torch.special.ndtri(torch.tensor([2.0**-24, 1 - 2.0**-24]))).all()
     levels = torch.linspace(0, 1, 21)[1:]
     assert ((u[:, None] <= levels).float().mean(0) - levels).abs().max() < 0.01
     assert abs(noise.mean()) < 3e-3 and abs(noise.std() - 1) < 3e-3

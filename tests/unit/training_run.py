@@ -54,7 +54,8 @@ def run(out, steps, checkpoint=None, every=None, dropout=0.0, pause=0.0):
     result = training.train(small(dropout), digits, paused, steps=steps, batch_size=32, learning_rate=2e-3,
                             labels=digits.labels, clip_norm=10.0, warmup=5, cosine=True, checkpoint=checkpoint,
                             checkpoint_every=every, progress=False)  # fmt: skip
-    saved = {"network": result.denoiser.state_dict(), "ema": result.ema.state_dict(), "losses": result.losses}
+    saved = {"network": result.denoiser.state_dict(), "ema": result.ema.state_dict(), "losses": result.losses,
+             "processes": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1}  # fmt: skip
     if int(os.environ.get("RANK", 0)) == 0:
         torch.save(saved, out)
     return saved
