@@ -7,7 +7,7 @@ from fewstep.networks import Attention, Block, UNet
 
 
 def max_abs(a, b):
-    return float((a - b).abs().max())
+    return float((a - b).detach().abs().max())
 
 
 def unet(image_channels=1, **settings):
