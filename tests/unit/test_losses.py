@@ -15,7 +15,7 @@ U = torch.linspace(0.0005, 0.9995, 1000)
 
 
 def max_abs(a, b):
-    return float((torch.as_tensor(a) - b).abs().max())
+    return float((torch.as_tensor(a) - b).detach().abs().max())
 
 
 # --- distributions of the noise level
