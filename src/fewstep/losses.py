@@ -45,7 +45,8 @@ def denoising(denoiser, x0, u, noise, labels=None, levels=lognormal):
     require(u.shape == x0.shape[:1], "u.shape", tuple(u.shape), f"({len(x0)},), one value for each sample")
     sigma = levels(u)
     D = denoiser(x0 + per_sample(sigma, x0) * noise, sigma, labels)
-    return denoiser.preconditioning.weight(sigma).to(x0.dtype) * (D - x0).square().flatten(1).mean(1)
+    weight = getattr(denoiser, "module", denoiser).preconditioning.weight  # training in several processes wraps the denoiser
+    return weight(sigma).to(x0.dtype) * (D - x0).square().flatten(1).mean(1)
 
 
 edm = partial(denoising, levels=lognormal)
