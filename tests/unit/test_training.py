@@ -111,10 +111,10 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
         port = s.getsockname()[1]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1",
               "--master-port", str(port)]  # fmt: skip
-    two = subprocess.run([*launch, str(SCRIPT), str(tmp_path / "two.pt"), "40", "--checkpoint", str(tmp_path / "two.safetensors")],
+    two = subprocess.run([*launch, str(SCRIPT), str(tmp_path / "two.pt"), "40", "--edm", "--checkpoint", str(tmp_path / "two.safetensors")],
                          env=ENVIRONMENT, capture_output=True, text=True, timeout=300)  # fmt: skip
     assert two.returncode == 0, two.stderr
-    a, b = run(tmp_path / "one.pt", 40), torch.load(tmp_path / "two.pt")
+    a, b = run(tmp_path / "one.pt", 40, edm=True), torch.load(tmp_path / "two.pt")
     assert (a["processes"], b["processes"]) == (1, 2)
     assert ((a["losses"] - b["losses"]) / a["losses"]).abs().max() < 1e-5
     for name in a["ema"]:

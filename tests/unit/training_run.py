@@ -1,6 +1,6 @@
 """A short training run in a process of its own, for the tests of resume and of several processes.
 
-    python training_run.py OUT STEPS [--checkpoint FILE] [--every N] [--dropout P] [--pause SECONDS]
+    python training_run.py OUT STEPS [--checkpoint FILE] [--every N] [--dropout P] [--pause SECONDS] [--edm]
 """
 
 import argparse
@@ -10,7 +10,7 @@ import time
 import torch
 from torch import nn
 
-from fewstep import data, training
+from fewstep import data, losses, preconditioning, training
 
 
 class Small(nn.Module):
@@ -45,13 +45,15 @@ def small(dropout=0.0, seed=0, width=16):
         return Small(dropout, width)
 
 
-def run(out, steps, checkpoint=None, every=None, dropout=0.0, pause=0.0):
+def run(out, steps, checkpoint=None, every=None, dropout=0.0, pause=0.0, edm=False):
+    """Train and save; with ``edm`` the library's own denoiser and loss."""
     digits = data.digits()
 
     def paused(*inputs):
         return loss(*inputs, pause=pause)
 
-    result = training.train(small(dropout), digits, paused, steps=steps, batch_size=32, learning_rate=2e-3,
+    denoiser = preconditioning.Denoiser(small(dropout), preconditioning.edm()) if edm else small(dropout)
+    result = training.train(denoiser, digits, losses.edm if edm else paused, steps=steps, batch_size=32, learning_rate=2e-3,
                             labels=digits.labels, clip_norm=10.0, warmup=5, cosine=True, checkpoint=checkpoint,
                             checkpoint_every=every, progress=False)  # fmt: skip
     saved = {"network": result.denoiser.state_dict(), "ema": result.ema.state_dict(), "losses": result.losses,
@@ -69,6 +71,7 @@ def main():
     parser.add_argument("--every", type=int)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--pause", type=float, default=0.0)
+    parser.add_argument("--edm", action="store_true")
     run(**vars(parser.parse_args()))
 
 
