@@ -25,7 +25,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -34,6 +33,7 @@ from . import checkpoints, scale
 from ._checks import require
 from ._files import check_room
 from .checkpoints import load_weights, save_weights
+from .randomness import batch_rows, draws, seed_modules
 
 __all__ = ["TrainingResult", "train", "draws", "batch_rows", "ema_decay", "learning_rate_at",
            "save_weights", "load_weights"]  # fmt: skip
@@ -91,6 +91,7 @@ def train(
     is no longer finite, OSError when there is no room for the checkpoint.
     """
     x = data if isinstance(data, torch.Tensor) else data.x
+    require(isinstance(seed, int) and seed >= 0, "seed", seed, "an integer ≥ 0")
     _check(denoiser, x, loss, steps, batch_size, learning_rate, labels, ema_half_life, warmup, clip_norm,
            mixed_precision, checkpoint, checkpoint_every)  # fmt: skip
     if ema_half_life is None:
@@ -128,7 +129,7 @@ def _loop(run, x, labels, loss, steps, checkpoint, checkpoint_every, log, progre
             rows, u, noise = draws(x, batch_size, run.step, seed, accelerator.device)
             x0 = _to_float(_rows(x, rows[mine], accelerator.device))
             y = None if labels is None else _rows(labels, rows[mine], accelerator.device)
-            torch.manual_seed(_seed(seed, run.step, 2, rank))  # for dropout
+            seed_modules(seed, run.step, rank, accelerator.device)  # for dropout
             run.update(loss(run.model, x0, u[mine], noise[mine], y))
             save = checkpoint and (run.step % checkpoint_every == 0 or run.step == steps)
             if save or run.step % 50 == 0:
@@ -224,40 +225,6 @@ class _Run:
         self.gather()
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)  # takes autocast off forward again
         return TrainingResult(self.denoiser.eval(), self.average.module.eval(), self.losses, self.seconds)
-
-
-def draws(x, batch_size, step, seed, device="cpu"):
-    """The random choices of one step, for the whole batch: rows (B,), u (B,) in (0, 1), noise (B, ...).
-
-    A function of ``seed`` and ``step`` (and of the kind of device) only.  x: the data, (N, ...).
-    """
-    rows = batch_rows(len(x), batch_size, step, seed)
-    generator = torch.Generator(device).manual_seed(_seed(seed, step, 1))
-    # odd multiples of 2⁻²⁴: exact in float32, never 0 or 1, so that Φ⁻¹(u) is finite
-    u = (torch.randint(2**23, (batch_size,), generator=generator, device=device) + 0.5) / 2**23
-    noise = torch.randn(batch_size, *x.shape[1:], generator=generator, device=device)
-    return rows, u, noise
-
-
-def batch_rows(n, batch_size, step, seed):
-    """Rows of batch number ``step``: n samples are shuffled anew for every pass, and passes follow each other."""
-    first = step * batch_size
-    parts = []
-    while batch_size > 0:
-        epoch, start = divmod(first, n)
-        parts.append(_shuffled(n, epoch, seed)[start : start + batch_size])
-        first, batch_size = first + len(parts[-1]), batch_size - len(parts[-1])
-    return torch.cat(parts)
-
-
-@functools.lru_cache(maxsize=4)
-def _shuffled(n, epoch, seed):
-    return torch.randperm(n, generator=torch.Generator().manual_seed(_seed(seed, epoch, 0)))
-
-
-def _seed(*numbers):
-    """One well-mixed seed from several numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def ema_decay(images, batch_size, half_life, ramp_up=0.05):

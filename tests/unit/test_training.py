@@ -413,6 +413,7 @@ def test_tensorboard_has_the_losses(digits, tmp_path):
         ({"ema_half_life": 0}, "ema_half_life = 0"),
         ({"clip_norm": 0}, "clip_norm = 0"),
         ({"warmup": -1}, "warmup = -1"),
+        ({"seed": -1}, "seed = -1"),
         ({"mixed_precision": "fp8"}, "mixed_precision = 'fp8'.*no, bf16, fp16"),
         ({"checkpoint": "run.pt"}, r"checkpoint = 'run.pt'.*\.safetensors"),
         ({"checkpoint_every": 0}, "checkpoint_every = 0"),
