@@ -11,6 +11,10 @@ NOTEBOOKS ?= notebooks/*.ipynb
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
+# Idle OpenMP threads sleep instead of spinning: on a machine that also does something else, spinning
+# made the small operations of the notebooks thirty times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: book test lab serve record bench colab clean
 
 book: $(INSTALLED)  ## execute the notebooks and build the site
