@@ -97,8 +97,8 @@ def precision_recall(samples, reference, extractor=INCEPTION, *, layer=None, nei
 def floor(pool, n, extractor=None, seeds=5):
     """Real against real: mean and std of FD between two disjoint random sets of n real pictures.
 
-    pool: real pictures, or their features (then ``extractor`` is not needed). It is what fresh real pictures would score; a sampler that copies the
-    reference's own pictures can come out below it.
+    It is what fresh real pictures would score; a sampler that copies the reference's own pictures can come out below it.
+    pool: real pictures, or their features (then ``extractor`` is not needed).
     seeds: how many random splits. Raises ValueError when the pool has fewer than 2n pictures.
     """
     f = _as_features("pool", pool, extractor)
