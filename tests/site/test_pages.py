@@ -41,3 +41,8 @@ def test_no_internal_link_is_dead(trees):
                 dead.append(f"{page.name}: {link.geturl()} (no such place on that page)")
     assert checked > 50
     assert not dead, "dead links:\n" + "\n".join(sorted(set(dead)))
+
+
+def test_tables_in_outputs_are_tables(trees):
+    raw = [page.name for page, tree in trees.items() for text in tree.select("p") if text.get_text().lstrip().startswith("| ")]
+    assert not raw, f"Markdown tables shown as text on {sorted(set(raw))}"
