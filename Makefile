@@ -21,7 +21,8 @@ book: $(INSTALLED)  ## execute the notebooks and build the site
 	@$(BIN)/python tools/build.py
 
 test: $(INSTALLED)  ## run every test
-	$(BIN)/python -m pytest --nbmake -n 2
+	$(BIN)/python -m pytest --nbmake -n 2 --ignore=tests/site
+	$(BIN)/python -m pytest tests/site
 
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

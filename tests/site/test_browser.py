@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("site")  # one worker builds the site, once
-
 MATHJAX_DONE = "() => !window.MathJax || MathJax.startup.promise.then(() => true)"
 # Text that the reader sees, without code: there a backslash or a dollar is meant.
 PROSE = """() => {
