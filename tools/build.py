@@ -65,7 +65,8 @@ def build(out: Path) -> int:
     if what_notebooks_use() != before:
         print("The library, the results or the packages changed during this build: run it again.", file=sys.stderr)
         return 1
-    trusted.write_text(before)
+    if code >= 0:  # below 0 Sphinx was killed by a signal
+        trusted.write_text(before)
     return code
 
 

@@ -85,6 +85,14 @@ def test_killed_build_leaves_nothing_trusted(builder):
     assert builder.runs == [[], []]
 
 
+def test_killed_sphinx_leaves_nothing_trusted(builder):
+    builder.during = lambda: -9
+    assert builder.again() == -9
+    builder.during = lambda: 0
+    builder.again()
+    assert builder.runs == [[], []]
+
+
 def test_failed_build_keeps_the_executions_that_finished(builder):
     builder.during = lambda: 1
     assert builder.again() == 1
