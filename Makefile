@@ -11,9 +11,9 @@ NOTEBOOKS ?= notebooks/*.ipynb
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-# Idle OpenMP threads sleep instead of spinning: on a machine that also does something else, spinning
-# made the small operations of the notebooks thirty times slower.
-export OMP_WAIT_POLICY ?= PASSIVE
+# Waiting OpenMP threads soon sleep instead of spinning on: on a machine that also does something else, long spinning made
+# the small operations of the notebooks thirty times slower; sleeping at once makes them twice slower on an idle one.
+export GOMP_SPINCOUNT ?= 10000
 
 .PHONY: book test lab serve record bench colab clean
 
