@@ -1,4 +1,7 @@
-"""Speed and memory, as ratios measured in one run: ``make bench``. Prints a table; nothing is asserted, machines differ."""
+"""Speed and memory, as ratios measured in one run: ``make bench``.
+
+Prints a table; nothing is asserted, machines differ.
+"""
 
 import resource
 import time
@@ -7,7 +10,19 @@ import torch
 from diffusers import EulerDiscreteScheduler
 from tabulate import tabulate
 
-from fewstep import checkpoints, data, denoisers, grids, losses, metrics, networks, preconditioning, results, solvers, training
+from fewstep import (
+    checkpoints,
+    data,
+    denoisers,
+    grids,
+    losses,
+    metrics,
+    networks,
+    preconditioning,
+    results,
+    solvers,
+    training,
+)
 
 STEPS, BATCH, CALLS = 3500, 256, 18
 CHURN = solvers.Churn(S_churn=30, S_tmin=0.01, S_tmax=1, S_noise=1.007)  # as in the quickstart
@@ -15,11 +30,15 @@ CHURN = solvers.Churn(S_churn=30, S_tmin=0.01, S_tmax=1, S_noise=1.007)  # as in
 
 def network(sigma_data):
     """The quickstart's network."""
-    return preconditioning.Denoiser(networks.UNet(1, 16, (1, 2), blocks=1), preconditioning.edm(sigma_data))
+    return preconditioning.Denoiser(
+        networks.UNet(1, 16, (1, 2), blocks=1), preconditioning.edm(sigma_data)
+    )
 
 
 def fastest(*functions, rounds=7):
-    """The least seconds of each function over several rounds, taken in turn so that all see the same machine."""
+    """The least seconds of each function over several rounds, taken in turn so that all see the
+    same machine.
+    """
     times = [[] for _ in functions]
     for _ in range(rounds):
         for function, kept in zip(functions, times):
@@ -33,19 +52,35 @@ def training_time():
     """Seconds of training, and FD-C over the real-against-real floor that they buy."""
     images = data.digits()
     torch.manual_seed(0)
-    trained = training.train(network(float(images.float().std())), images, losses.edm, steps=STEPS, batch_size=128,
-                             learning_rate=4e-3, warmup=100, cosine=True)
+    trained = training.train(
+        network(float(images.float().std())),
+        images,
+        losses.edm,
+        steps=STEPS,
+        batch_size=128,
+        learning_rate=4e-3,
+        warmup=100,
+        cosine=True,
+    )
     classifier = metrics.load_classifier("digits")
     pool, n = metrics.features(images, classifier), len(images) // 2
     values = []
     for seed in range(5):
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(n, *images.shape, generator=generator)
-        x = solvers.sample(trained.ema, 80 * noise, grids.edm(18), churn=CHURN, generator=generator).x.clamp(-1, 1)
-        values.append(metrics.fd_c(x, pool[torch.randperm(len(pool), generator=generator)[:n]], classifier))
+        x = solvers.sample(
+            trained.ema, 80 * noise, grids.edm(18), churn=CHURN, generator=generator
+        ).x.clamp(-1, 1)
+        values.append(
+            metrics.fd_c(x, pool[torch.randperm(len(pool), generator=generator)[:n]], classifier)
+        )
     floor = metrics.floor(pool, n, seeds=10)[0]
     yield "digits: seconds of training", f"{trained.seconds:.0f}", "≤ 90"
-    yield "digits: FD-C / floor after it (Heun + churn, 35 calls)", f"{sum(values) / len(values) / floor:.2f}", "≤ 1.5"
+    yield (
+        "digits: FD-C / floor after it (Heun + churn, 35 calls)",
+        f"{sum(values) / len(values) / floor:.2f}",
+        "≤ 1.5",
+    )
 
 
 def sampler_overhead():
@@ -75,7 +110,11 @@ def sampler_overhead():
             x = scheduler.step(denoiser(x, sigma), t, x).prev_sample
 
     network_time, our_time, their_time = fastest(bare, ours, theirs)
-    yield "sampler / bare network calls (Euler, batch 256)", f"{our_time / network_time:.3f}", "≤ 1.05"
+    yield (
+        "sampler / bare network calls (Euler, batch 256)",
+        f"{our_time / network_time:.3f}",
+        "≤ 1.05",
+    )
     yield "sampler / diffusers' loop, same network and calls", f"{our_time / their_time:.3f}", "≤ 1"
 
 
@@ -83,7 +122,11 @@ def empirical_denoiser():
     """The exact denoiser of 10,000 points in 784 dimensions on a batch of 256."""
     exact, x = denoisers.DataSet(torch.randn(10_000, 784)), torch.randn(256, 784)
     exact(x, 0.5)
-    yield "exact denoiser, 10,000 × 784, batch 256: seconds", f"{fastest(lambda: exact(x, 0.5))[0]:.2f}", "≤ 0.5"
+    yield (
+        "exact denoiser, 10,000 × 784, batch 256: seconds",
+        f"{fastest(lambda: exact(x, 0.5))[0]:.2f}",
+        "≤ 0.5",
+    )
 
 
 if __name__ == "__main__":

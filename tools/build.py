@@ -36,8 +36,21 @@ def verify_equations(made: Path) -> Path | None:
     """Run the tests of the key equations; the path of their report, or None if one failed."""
     report = made / "equations" / f"{fingerprint('src', 'tests/equations', 'book')}.json"
     if not report.exists():
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "tests/equations"]
-        if subprocess.call(command, cwd=ROOT, env={**os.environ, "FEWSTEP_EQUATIONS_REPORT": str(report)}) != 0:
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            ROOT / "tests/equations",
+        ]
+        if (
+            subprocess.call(
+                command, cwd=ROOT, env={**os.environ, "FEWSTEP_EQUATIONS_REPORT": str(report)}
+            )
+            != 0
+        ):
             report.unlink(missing_ok=True)
             return None
     return report
@@ -61,9 +74,14 @@ def build(out: Path) -> int:
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     command = [jupyter_book, "build", ROOT, "--path-output", out, "-W", "--keep-going"]
     # FEWSTEP_STATIC: sliders that need no kernel
-    code = subprocess.call(command, env={**os.environ, "FEWSTEP_STATIC": "1", "FEWSTEP_EQUATIONS_REPORT": str(report)})
+    code = subprocess.call(
+        command, env={**os.environ, "FEWSTEP_STATIC": "1", "FEWSTEP_EQUATIONS_REPORT": str(report)}
+    )
     if what_notebooks_use() != before:
-        print("The library, the results or the packages changed during this build: run it again.", file=sys.stderr)
+        print(
+            "The library, the results or the packages changed during this build: run it again.",
+            file=sys.stderr,
+        )
         return 1
     if code >= 0:  # below 0 Sphinx was killed by a signal
         trusted.write_text(before)
@@ -72,9 +90,15 @@ def build(out: Path) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT, help="where _build goes (default: the project's root)")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT, help="where _build goes (default: the project's root)"
+    )
     out = parser.parse_args().out.resolve()
     os.environ.setdefault("FEWSTEP_SCALE", "cpu")
     code = build(out)
-    print(f"\nOpen {(out / '_build/html/index.html').as_uri()}" if code == 0 else "\nThe build failed: see above.")
+    print(
+        f"\nOpen {(out / '_build/html/index.html').as_uri()}"
+        if code == 0
+        else "\nThe build failed: see above."
+    )
     sys.exit(code)

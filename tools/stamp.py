@@ -1,7 +1,8 @@
 """Write copies of the notebooks that install the course on Colab before they use it.
 
     python tools/stamp.py --out DIR                    this commit of $FEWSTEP_REPOSITORY
-    python tools/stamp.py --out DIR --source REQ       anything pip installs, a local path for instance
+    python tools/stamp.py --out DIR --source REQ       anything pip installs, a local path for
+    instance
 
 The notebooks in the repository stay clean; only the first lines of the setup cell differ.
 """
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Reinstalling torch or NumPy on Colab takes minutes and can break the running kernel: whatever
 # is already there is pinned, so that pip either works around it or says that it cannot.
-INSTALL = '''\
+INSTALL = """\
 # Added for Colab: installs the course at one commit and leaves torch and NumPy as they are.
 import importlib, subprocess, sys, tempfile
 from importlib.metadata import version
@@ -35,13 +36,15 @@ if after != before:
     raise RuntimeError(f"The installation changed {{before}} to {{after}}. Restart the runtime and report this, please.")
 importlib.invalidate_caches()
 
-'''
+"""
 
 
 def this_commit() -> str:
     repository = os.environ.get("FEWSTEP_REPOSITORY", "").rstrip("/")
     if not repository:
-        sys.exit("Set FEWSTEP_REPOSITORY to the repository's address (https://github.com/owner/name), or give --source.")
+        sys.exit(
+            "Set FEWSTEP_REPOSITORY to the repository's address (https://github.com/owner/name), or give --source."
+        )
     commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
     return f"fewstep @ git+{repository}@{commit}"
 
@@ -56,9 +59,15 @@ def stamp(notebook: nbformat.NotebookNode, source: str) -> nbformat.NotebookNode
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", help="what pip is to install (default: this commit of $FEWSTEP_REPOSITORY)")
-    parser.add_argument("--out", type=Path, required=True, help="where the copies go, under the same paths")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--source", help="what pip is to install (default: this commit of $FEWSTEP_REPOSITORY)"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="where the copies go, under the same paths"
+    )
     arguments = parser.parse_args()
     source = arguments.source or this_commit()
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):

@@ -1,8 +1,9 @@
-"""The appendix of verified equations: what stands in the place of the directive `{verified-equations}`.
+"""The appendix of verified equations: what stands in the place of the directive
+`{verified-equations}`.
 
-Lists every equation that a page labels key-…, with what its tests do and how they ended. The outcomes
-come from the report that `pytest tests/equations` writes to FEWSTEP_EQUATIONS_REPORT; tools/build.py
-runs it before Sphinx. Without a report the page says that nothing was run.
+Lists every equation that a page labels key-…, with what its tests do and how they ended. The
+outcomes come from the report that `pytest tests/equations` writes to FEWSTEP_EQUATIONS_REPORT;
+tools/build.py runs it before Sphinx. Without a report the page says that nothing was run.
 """
 
 import json
@@ -15,7 +16,10 @@ PLACE = "```{verified-equations}\n```"
 
 # ```{math}            and   $$ … $$ (key-name)
 # :label: key-name
-BLOCK = re.compile(r"^[ ]*(?P<fence>`{3,}|:{3,})\{math\}[ ]*\n(?P<options>(?:[ ]*:[\w-]+:[^\n]*\n)+)(?P<tex>.*?)^[ ]*(?P=fence)[ ]*$", re.M | re.S)
+BLOCK = re.compile(
+    r"^[ ]*(?P<fence>`{3,}|:{3,})\{math\}[ ]*\n(?P<options>(?:[ ]*:[\w-]+:[^\n]*\n)+)(?P<tex>.*?)^[ ]*(?P=fence)[ ]*$",
+    re.M | re.S,
+)
 DOLLARS = re.compile(r"\$\$(?P<tex>(?:[^$]|\\\$)+)\$\$[ ]*\((?P<label>key-[\w-]+)\)")
 LABEL = re.compile(r"^[ ]*:label:[ ]*(key-[\w-]+)[ ]*$", re.M)
 ANY_LABEL = re.compile(r"(?:label:[ ]*|\$\$[ ]*\(|\\label\{|^\()(key-[\w-]+)", re.M)
@@ -23,7 +27,9 @@ ANY_LABEL = re.compile(r"(?:label:[ ]*|\$\$[ ]*\(|\\label\{|^\()(key-[\w-]+)", r
 
 @dataclass(frozen=True)
 class Equation:
-    """A key equation: its name (the label without key-), its TeX, the page's file name without .md, the page's title."""
+    """A key equation: its name (the label without key-), its TeX, the page's file name without
+    .md, the page's title.
+    """
 
     name: str
     tex: str
@@ -37,11 +43,21 @@ def key_equations(book: Path) -> list[Equation]:
     for path in sorted(book.glob("*.md")):
         text = path.read_text(encoding="utf-8")
         title = re.search(r"^# (.+)$", text, re.M)
-        here = [(match.start(), label.group(1), match["tex"]) for match in BLOCK.finditer(text)
-                if (label := LABEL.search(match["options"]))]
+        here = [
+            (match.start(), label.group(1), match["tex"])
+            for match in BLOCK.finditer(text)
+            if (label := LABEL.search(match["options"]))
+        ]
         here += [(match.start(), match["label"], match["tex"]) for match in DOLLARS.finditer(text)]
-        found += [Equation(label.removeprefix("key-"), re.sub(r"\s*\n\s*", "\n", tex).strip(), path.stem, title[1].strip() if title else path.stem)
-                  for _, label, tex in sorted(here)]
+        found += [
+            Equation(
+                label.removeprefix("key-"),
+                re.sub(r"\s*\n\s*", "\n", tex).strip(),
+                path.stem,
+                title[1].strip() if title else path.stem,
+            )
+            for _, label, tex in sorted(here)
+        ]
     return found
 
 
@@ -55,23 +71,46 @@ def power_of_ten(number) -> str:
 
 
 def page(equations, report) -> tuple[str, list[str]]:
-    """The list as MyST, and what is wrong with it: equations whose tests did not all pass, or that have none."""
+    """The list as MyST, and what is wrong with it: equations whose tests did not all pass, or that
+    have none.
+    """
     lines, faults = [], []
     if report is None:
-        lines += ["```{warning}", "The tests were **not run** for this build: nothing below is verified here. `make book` runs them first.", "```", ""]
+        lines += [
+            "```{warning}",
+            "The tests were **not run** for this build: nothing below is verified here. `make book` runs them first.",
+            "```",
+            "",
+        ]
     else:
         tests = [t for t in report["tests"] if t["name"] in {e.name for e in equations}]
-        passed = [e for e in equations if (own := [t for t in tests if t["name"] == e.name]) and all(t["outcome"] == "passed" for t in own)]
-        lines += [f"**{len(passed)} of {len(equations)} key equations passed in this build**: {sum(t['cases'] for t in tests)} cases of "
-                  f"{len(tests)} tests in {sum(t['duration'] for t in tests):.0f} s, with Python {report['python']}, torch {report['torch']}, "
-                  f"NumPy {report['numpy']}, SciPy {report['scipy']}.", ""]
+        passed = [
+            e
+            for e in equations
+            if (own := [t for t in tests if t["name"] == e.name])
+            and all(t["outcome"] == "passed" for t in own)
+        ]
+        lines += [
+            f"**{len(passed)} of {len(equations)} key equations passed in this build**: {sum(t['cases'] for t in tests)} cases of "
+            f"{len(tests)} tests in {sum(t['duration'] for t in tests):.0f} s, with Python {report['python']}, torch {report['torch']}, "
+            f"NumPy {report['numpy']}, SciPy {report['scipy']}.",
+            "",
+        ]
     before = None
     for equation in equations:
         if equation.page != before:
             lines += [f"## {equation.title}", ""]
             before = equation.page
-        lines += [f"### {equation.name}", "", "```{math}", equation.tex, "```", "",
-                  f"Equation {{eq}}`key-{equation.name}`, derived in {{doc}}`{equation.title} <{equation.page}>`.", ""]
+        lines += [
+            f"### {equation.name}",
+            "",
+            "```{math}",
+            equation.tex,
+            "```",
+            "",
+            f"Equation {{eq}}`key-{equation.name}`, derived in {{doc}}`{equation.title} <{equation.page}>`.",
+            "",
+        ]
         own = [] if report is None else [t for t in report["tests"] if t["name"] == equation.name]
         if report is None:
             lines += ["- **not run** in this build.", ""]
@@ -79,10 +118,14 @@ def page(equations, report) -> tuple[str, list[str]]:
             lines += ["- **no test**.", ""]
             faults.append(f"{equation.name}: no test")
         for t in own:
-            mark = {"passed": "✓ passed", "failed": "✗ **FAILED**"}.get(t["outcome"], f"**{t['outcome']}**")
+            mark = {"passed": "✓ passed", "failed": "✗ **FAILED**"}.get(
+                t["outcome"], f"**{t['outcome']}**"
+            )
             unit = f" ({t['unit']})" if t["unit"] else ""
             cases = f", {t['cases']} cases" if t["cases"] > 1 else ""
-            lines.append(f"- {mark}: `{t['test']}` in `{t['file']}`. {t['does']} Tolerance {power_of_ten(t['tolerance'])}{unit}{cases}.")
+            lines.append(
+                f"- {mark}: `{t['test']}` in `{t['file']}`. {t['does']} Tolerance {power_of_ten(t['tolerance'])}{unit}{cases}."
+            )
             if t["outcome"] != "passed":
                 faults.append(f"{equation.name}: {t['test']} {t['outcome']}")
         lines.append("")
@@ -97,8 +140,14 @@ def fill(app, docname, source):
         return
     app.env.note_reread()  # it depends on every other page, and on the report
     path = os.environ.get("FEWSTEP_EQUATIONS_REPORT")
-    report = json.loads(Path(path).read_text(encoding="utf-8")) if path and Path(path).exists() else None
-    equations = [e for e in key_equations(Path(app.srcdir) / "book") if f"book/{e.page}" in app.env.found_docs]
+    report = (
+        json.loads(Path(path).read_text(encoding="utf-8")) if path and Path(path).exists() else None
+    )
+    equations = [
+        e
+        for e in key_equations(Path(app.srcdir) / "book")
+        if f"book/{e.page}" in app.env.found_docs
+    ]
     text, faults = page(equations, report)
     source[0] = source[0].replace(PLACE, text)
     for fault in faults:
@@ -106,5 +155,7 @@ def fill(app, docname, source):
 
 
 def setup(app):
-    app.connect("source-read", fill)  # as source, so that the list has headings and a table of contents
+    app.connect(
+        "source-read", fill
+    )  # as source, so that the list has headings and a table of contents
     return {"parallel_read_safe": True, "parallel_write_safe": True}

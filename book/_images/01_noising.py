@@ -10,8 +10,11 @@ from fewstep import data, plots, schedules
 
 HERE = Path(__file__).parent
 SCHEDULES = {
-    "linear": schedules.linear, "quadratic": schedules.quadratic, "sigmoid β": schedules.sigmoid_beta,
-    "cosine": schedules.cosine, "sigmoid ᾱ": schedules.sigmoid_alpha_bar,
+    "linear": schedules.linear,
+    "quadratic": schedules.quadratic,
+    "sigmoid β": schedules.sigmoid_beta,
+    "cosine": schedules.cosine,
+    "sigmoid ᾱ": schedules.sigmoid_alpha_bar,
 }
 
 
@@ -42,7 +45,13 @@ def levels_and_steps():
         right.plot(0.001 / np.diff(np.log10(sigma)), np.sqrt(sigma[1:] * sigma[:-1]), marker="")
     for panel in (left, right):
         panel.axhspan(0.002, 80, color="black", alpha=0.06, lw=0)
-    left.set(yscale="log", ylim=(2e-3, 3e4), title="where the chain is", xlabel="t / T", ylabel="noise level σ")
+    left.set(
+        yscale="log",
+        ylim=(2e-3, 3e4),
+        title="where the chain is",
+        xlabel="t / T",
+        ylabel="noise level σ",
+    )
     right.set(title="where its steps go", xlabel="share of the steps per decade of σ")
     left.legend(fontsize=8)
     return figure
@@ -51,4 +60,6 @@ def levels_and_steps():
 if __name__ == "__main__":
     plots.style()
     for name, draw in {"01-rows": rows_of_digits, "01-levels": levels_and_steps}.items():
-        draw().savefig(HERE / f"{name}.png", dpi=150, facecolor="white", metadata={"Software": None})
+        draw().savefig(
+            HERE / f"{name}.png", dpi=150, facecolor="white", metadata={"Software": None}
+        )

@@ -13,7 +13,9 @@ HERE = Path(__file__).parent
 def chain_to_sde():
     """Paths of the VP chain at three numbers of steps, driven by the same noise."""
     process, starts = processes.VP(), torch.tensor([2.0, 0.7, -0.7, -2.0], dtype=torch.float64)
-    fine = torch.randn(1600, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5)) / 40
+    fine = (
+        torch.randn(1600, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5)) / 40
+    )
     t = torch.linspace(0, 1, 201, dtype=torch.float64)
     band = 2 * process.s(t) * process.sigma(t)
     figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.9), sharey=True)
@@ -31,4 +33,6 @@ def chain_to_sde():
 
 if __name__ == "__main__":
     plots.style()
-    chain_to_sde().savefig(HERE / "02-chain-to-sde.png", dpi=150, facecolor="white", metadata={"Software": None})
+    chain_to_sde().savefig(
+        HERE / "02-chain-to-sde.png", dpi=150, facecolor="white", metadata={"Software": None}
+    )

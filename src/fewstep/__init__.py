@@ -1,4 +1,6 @@
-"""fewstep: the library of the course "Few-Step Diffusion: from SDEs to few-step sampling, derived and run".
+"""fewstep: the library of the course "Few-Step Diffusion: from SDEs to few-step sampling, derived
+and run".
 
-Any denoiser × any process × any grid × any solver. Import the modules: ``from fewstep import grids, solvers``.
+Any denoiser × any process × any grid × any solver. Import the modules: ``from fewstep import grids,
+solvers``.
 """

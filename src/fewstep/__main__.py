@@ -1,4 +1,6 @@
-"""The command line: ``python -m fewstep versions`` and ``python -m fewstep record-classifier digits``."""
+"""The command line: ``python -m fewstep versions`` and ``python -m fewstep record-classifier
+digits``.
+"""
 
 import argparse
 
@@ -7,10 +9,15 @@ from . import classifiers, scale
 
 def main(arguments=None) -> None:
     """Run one command; ``arguments`` as on the command line (default: those of this process)."""
-    parser = argparse.ArgumentParser(prog="python -m fewstep", description="Few-Step Diffusion: the course's library.")
+    parser = argparse.ArgumentParser(
+        prog="python -m fewstep", description="Few-Step Diffusion: the course's library."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("versions", help="what is installed, and where it runs")
-    record = commands.add_parser("record-classifier", help="train the classifier behind FD-C anew and write its weights to results/")
+    record = commands.add_parser(
+        "record-classifier",
+        help="train the classifier behind FD-C anew and write its weights to results/",
+    )
     record.add_argument("name", choices=list(classifiers.RECIPES))
     chosen = parser.parse_args(arguments)
     if chosen.command == "versions":

@@ -1,56 +1,135 @@
-"""Checks of arguments and the one broadcasting rule, shared by every module."""
+"""Checks of arguments and the one broadcasting rule, shared by every module.
 
+A check of *values* stands where data enters, once. What runs in a loop over steps checks shapes
+and types only, so that a GPU never waits and ``torch.compile``, ``vmap`` and ``jvp`` pass through.
+Messages are built when a check fails, never before.
+"""
+
+from collections.abc import Sequence
+from math import inf, isfinite, nan
 from operator import index
+from typing import Any
 
 import torch
 
 
-def require(condition: bool, argument: str, value, allowed: str) -> None:
-    """Raise ``ValueError`` naming the argument, what came and what is allowed, unless ``condition`` holds."""
+def require(condition: object, argument: str, value: object, allowed: str) -> None:
+    """Raise ``ValueError`` naming the argument, what came and what is allowed, unless it holds."""
     if not condition:
-        raise ValueError(f"{argument} = {value!r}: must be {allowed}")
+        raise ValueError(f"{argument} = {describe(value)}: must be {allowed}")
 
 
-def as_float64(argument: str, value, allowed: str = "finite numbers") -> torch.Tensor:
+def describe(value: object) -> str:
+    """A short text for a message: numbers and words as they are, a large tensor by its shape."""
+    if isinstance(value, torch.Tensor) and value.numel() > 6:
+        text = f"a tensor {tuple(value.shape)} of {value.dtype}"
+        if value.dtype != torch.bool and not value.is_complex():
+            text += f" from {value.min().item():g} to {value.max().item():g}"
+        return text
+    text = repr(value.tolist() if isinstance(value, torch.Tensor) else value)
+    return text if len(text) <= 200 else f"{text[:190]}…"
+
+
+def number(
+    argument: str,
+    value: Any,
+    *,
+    above: float = -inf,
+    at_least: float = -inf,
+    below: float = inf,
+    at_most: float = inf,
+) -> float:
+    """``value`` as one finite float within these bounds; words and booleans are no numbers."""
+    try:
+        result = nan if isinstance(value, (str, bytes, bool)) else float(value)
+    except (TypeError, ValueError, RuntimeError):
+        result = nan
+    if isfinite(result) and above < result < below and at_least <= result <= at_most:
+        return result
+    words = [f"> {above:g}"] * (above > -inf) + [f"≥ {at_least:g}"] * (at_least > -inf)
+    words += [f"< {below:g}"] * (below < inf) + [f"≤ {at_most:g}"] * (at_most < inf)
+    allowed = f"a finite number {' and '.join(words)}".strip()
+    raise ValueError(f"{argument} = {describe(value)}: must be {allowed}")
+
+
+def count(argument: str, value: Any, at_least: int = 1, at_most: float = inf) -> int:
+    """``value`` as an integer within these bounds; NumPy's integers count, floats do not."""
+    try:
+        result = at_least - 1 if isinstance(value, bool) else index(value)
+    except TypeError:
+        result = at_least - 1
+    if at_least <= result <= at_most:
+        return result
+    bounds = f"≥ {at_least}" if at_most == inf else f"in {at_least} … {at_most}"
+    raise ValueError(f"{argument} = {describe(value)}: must be an integer {bounds}")
+
+
+def numbers(argument: str, value: Any, allowed: str = "finite numbers") -> torch.Tensor:
     """``value`` as a float64 tensor with no NaN or infinity in it."""
+    require(
+        not isinstance(value, (str, bytes, bool)) and value is not None, argument, value, allowed
+    )
     try:
         tensor = torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{argument} = {value!r}: must be {allowed}") from error
-    require(bool(torch.isfinite(tensor).all()), argument, value, allowed)
+        raise ValueError(f"{argument} = {describe(value)}: must be {allowed}") from error
+    require(torch.isfinite(tensor).all(), argument, value, allowed)
     return tensor
 
 
-def as_number(argument: str, value, allowed: str = "a finite number") -> float:
-    """``value`` as one finite float."""
-    number = as_float64(argument, value, allowed)
-    require(number.ndim == 0, argument, value, allowed)
-    return float(number)
+def choice(argument: str, value: Any, allowed: Sequence[str]) -> str:
+    """``value``, one of these words."""
+    known = isinstance(value, str) and value in allowed
+    require(known, argument, value, f"one of {', '.join(map(repr, allowed))}")
+    return value
 
 
-def as_count(argument: str, value, allowed: str = "an integer >= 1") -> int:
-    """``value`` as an integer of at least 1; NumPy's integers count, floats do not."""
-    try:
-        count = index(value)
-    except TypeError as error:
-        raise ValueError(f"{argument} = {value!r}: must be {allowed}") from error
-    require(count >= 1, argument, value, allowed)
-    return count
+def function(argument: str, value: Any, form: str) -> None:
+    """``value`` can be called; ``form`` says how, for instance "D(x, sigma)"."""
+    require(callable(value), argument, value, f"a function {form}")
 
 
-def check_state(argument: str, x: torch.Tensor) -> None:
-    """A state is a floating-point tensor of shape (B, ...) without NaN."""
-    require(isinstance(x, torch.Tensor), argument, type(x).__name__, "a torch.Tensor")
-    require(x.is_floating_point(), f"{argument}.dtype", x.dtype, "a floating-point type such as torch.float32")
-    require(x.ndim >= 2, f"{argument}.shape", tuple(x.shape), "(batch, ...): at least two dimensions")
-    require(bool(torch.isfinite(x).all()), argument, "NaN or infinity", "finite everywhere")
+def state(argument: str, x: Any) -> None:
+    """A state is a floating-point tensor of shape (B, ...). Looks at no value."""
+    if not isinstance(x, torch.Tensor):
+        raise ValueError(f"{argument} = {describe(x)}: must be a torch.Tensor of shape (B, ...)")
+    if not x.is_floating_point():
+        raise ValueError(f"{argument}.dtype = {x.dtype}: must be floating, such as torch.float32")
+    if x.ndim < 2:
+        raise ValueError(f"{argument}.shape = {tuple(x.shape)}: must be (B, ...), two or more")
 
 
-def per_sample(coefficient, x: torch.Tensor) -> torch.Tensor:
-    """A scalar or (B,) coefficient in the type of ``x``, shaped to multiply ``x`` of shape (B, ...)."""
+def finite(argument: str, x: torch.Tensor) -> None:
+    """No NaN or infinity in ``x``. Looks at every value: for doors, not for loops."""
+    require(torch.isfinite(x).all(), argument, "NaN or infinity", "finite everywhere")
+
+
+def same_shape(argument: str, x: torch.Tensor, other: str, y: torch.Tensor) -> None:
+    """``x`` and ``y`` agree in shape. Looks at no value."""
+    if x.shape != y.shape:
+        raise ValueError(
+            f"{argument}.shape = {tuple(x.shape)}: must be {tuple(y.shape)}, as {other}"
+        )
+
+
+def levels(sigma: Any, x: torch.Tensor) -> torch.Tensor:
+    """σ as a float64 tensor () or (B,). The value of a plain number is checked, a tensor's is not."""
+    if isinstance(sigma, (int, float)):
+        number("sigma", sigma, at_least=0)
+    elif not isinstance(sigma, torch.Tensor):
+        raise ValueError(f"sigma = {describe(sigma)}: must be a number ≥ 0 or a tensor (B,)")
+    sigma = torch.as_tensor(sigma, dtype=torch.float64)
+    if sigma.ndim > 1 or (sigma.ndim == 1 and len(sigma) not in (1, len(x))):
+        raise ValueError(f"sigma.shape = {tuple(sigma.shape)}: must be () or ({len(x)},)")
+    return sigma
+
+
+def per_sample(coefficient: Any, x: torch.Tensor) -> torch.Tensor:
+    """A scalar or (B,) coefficient in the type of ``x``, shaped to multiply ``x`` (B, ...)."""
     coefficient = torch.as_tensor(coefficient).to(device=x.device, dtype=x.dtype)
     if coefficient.ndim == 0 or coefficient.numel() == 1:
         return coefficient.reshape(())
-    require(coefficient.shape == x.shape[:1], "per-sample coefficient's shape", tuple(coefficient.shape),
-            f"() or ({x.shape[0]},), one value for each of the {x.shape[0]} samples")
+    if coefficient.shape != x.shape[:1]:
+        shape = tuple(coefficient.shape)
+        raise ValueError(f"per-sample coefficient's shape = {shape}: must be () or ({len(x)},)")
     return coefficient.reshape(-1, *[1] * (x.ndim - 1))

@@ -1,14 +1,14 @@
-"""Weights and training state in safetensors files: nothing is unpickled, and a write is all or nothing.
+"""Weights and training state in safetensors files: nothing is unpickled, and a write is all or
+nothing.
 
-A safetensors file is a JSON header (names, shapes, one table of strings) and raw numbers, so reading one
+A safetensors file is a JSON header (names, shapes, one table of strings) and raw numbers, so
+reading one
 cannot execute anything: https://github.com/huggingface/safetensors
 """
 
 import json
 import zlib
 from pathlib import Path
-
-import torch
 
 from ._files import replacing
 
@@ -26,9 +26,12 @@ def save_weights(path, module, metadata=None):
 
 
 def load_weights(path, module):
-    """Fill a module with weights that ``save_weights`` wrote, and return it. Every name and shape must agree.
+    """Fill a module with weights that ``save_weights`` wrote, and return it.
 
-    Raises FileNotFoundError, and ValueError when the file is cut short, not ours or from another network.
+    Every name and shape must agree.
+
+    Raises FileNotFoundError, and ValueError when the file is cut short, not ours or from another
+    network.
     """
     tensors, _ = read(path, WEIGHTS)
     fill(module, tensors, path)
@@ -42,7 +45,9 @@ def read_metadata(path):
 
 
 def write(path, tensors, kind, metadata):
-    """Write named tensors and JSON metadata to one file of this kind (``WEIGHTS`` or ``CHECKPOINT``)."""
+    """Write named tensors and JSON metadata to one file of this kind (``WEIGHTS`` or
+    ``CHECKPOINT``).
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -54,18 +59,26 @@ def write(path, tensors, kind, metadata):
         try:
             save_file(tensors, part, header)
         except SafetensorError as error:
-            raise OSError(f"{path}: could not be written ({error}); the file there was left as it was") from error
+            raise OSError(
+                f"{path}: could not be written ({error}); the file there was left as it was"
+            ) from error
 
 
 def read(path, kind):
-    """Named tensors and metadata of a file of this kind. Raises FileNotFoundError and ValueError."""
+    """Named tensors and metadata of a file of this kind.
+
+    Raises FileNotFoundError and ValueError.
+    """
     with _open(path) as file:
         metadata = _metadata(path, file, (kind,))
         return {name: file.get_tensor(name) for name in file.keys()}, metadata
 
 
 def fill(module, tensors, path, prefix=""):
-    """Copy ``tensors`` into a module whose names and shapes must be the same. Raises ValueError with the differences."""
+    """Copy ``tensors`` into a module whose names and shapes must be the same.
+
+    Raises ValueError with the differences.
+    """
     own = module.state_dict()
     given = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
     wrong = [f"{name}: not in the file" for name in own if name not in given]
@@ -95,14 +108,18 @@ def _open(path):
 def _metadata(path, file, kinds):
     header = file.metadata() or {}
     if header.get("format") not in kinds:
-        raise ValueError(f"{path}: format {header.get('format')!r}; allowed is {' or '.join(kinds)}")
+        raise ValueError(
+            f"{path}: format {header.get('format')!r}; allowed is {' or '.join(kinds)}"
+        )
     return json.loads(header["metadata"])
 
 
 def optimizer_tensors(optimizer, prefix="optimizer."):
     """An optimizer's state (Adam: exp_avg, exp_avg_sq, step of each parameter) as named tensors."""
     state = optimizer.state_dict()["state"]
-    return {f"{prefix}{i}.{key}": value for i, entry in state.items() for key, value in entry.items()}
+    return {
+        f"{prefix}{i}.{key}": value for i, entry in state.items() for key, value in entry.items()
+    }
 
 
 def fill_optimizer(optimizer, tensors, prefix="optimizer."):
@@ -116,10 +133,14 @@ def fill_optimizer(optimizer, tensors, prefix="optimizer."):
 
 
 def fingerprint(x, labels=None):
-    """A short text that tells one data set from another: shape, type and a checksum of some of its rows."""
+    """A short text that tells one data set from another: shape, type and a checksum of some of its
+    rows.
+    """
     checksum = 0
     for tensor in (x, labels):
         if tensor is not None:
             rows = tensor[:: max(1, len(tensor) // 1000)].contiguous().cpu()
             checksum = zlib.crc32(rows.numpy().tobytes(), checksum)
-    return f"{tuple(x.shape)} {x.dtype}{' with labels' if labels is not None else ''} {checksum:08x}"
+    return (
+        f"{tuple(x.shape)} {x.dtype}{' with labels' if labels is not None else ''} {checksum:08x}"
+    )

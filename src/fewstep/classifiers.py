@@ -1,4 +1,6 @@
-"""Small classifiers whose features stand in for Inception's on small grey pictures (FD-C, see ``metrics``)."""
+"""Small classifiers whose features stand in for Inception's on small grey pictures (FD-C, see
+``metrics``).
+"""
 
 import math
 import time
@@ -14,8 +16,9 @@ from .checkpoints import load_weights, read_metadata, save_weights
 class Classifier(nn.Module):
     """Convolutional classifier of pictures (N, channels, H, W) in [-1, 1], 8×8 or larger.
 
-    ``features(x)``: (N, 64), the channels of the last convolution averaged over the picture, as in Inception-v3 the
-    inputs of the last layer; FD-C compares these.  ``forward(x)``: (N, classes) logits.
+    ``features(x)``: (N, 64), the channels of the last convolution averaged over the picture, as in
+    Inception-v3 the inputs of the last layer; FD-C compares these.  ``forward(x)``: (N, classes)
+    logits.
     stages: pairs of convolutions, between which the size is halved: 2 for 8×8, 3 for 28×28.
     """
 
@@ -28,7 +31,11 @@ class Classifier(nn.Module):
         for c_in, c in zip(sizes, sizes[1:]):
             layers.append(nn.MaxPool2d(2) if layers else nn.Identity())
             for c_from in (c_in, c):
-                layers += [nn.Conv2d(c_from, c, 3, padding=1, bias=False), nn.BatchNorm2d(c), nn.ReLU()]
+                layers += [
+                    nn.Conv2d(c_from, c, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(c),
+                    nn.ReLU(),
+                ]
         self.convolutions = nn.Sequential(*layers)
         self.decide = nn.Linear(c, classes)
 
@@ -40,12 +47,23 @@ class Classifier(nn.Module):
         return self.decide(F.dropout(self.features(x), 0.2, self.training))
 
 
-def train_classifier(images, *, epochs, stages=2, batch_size=128, learning_rate=3e-3, move=0.1, flip=False, seed=0,
-                     progress=True):  # fmt: skip
+def train_classifier(
+    images,
+    *,
+    epochs,
+    stages=2,
+    batch_size=128,
+    learning_rate=3e-3,
+    move=0.1,
+    flip=False,
+    seed=0,
+    progress=True,
+):
     """Train a :class:`Classifier` on ``data.Images`` (AdamW, one cycle); returns it.
 
     move: pictures are shifted by up to this share of their side, and turned by up to 100° times it.
-    flip: they are also mirrored left and right (for clothes; not for digits).  Runs on the CPU or where CUDA is.
+    flip: they are also mirrored left and right (for clothes; not for digits).  Runs on the CPU or
+    where CUDA is.
     """
     from tqdm.auto import trange
 
@@ -56,13 +74,19 @@ def train_classifier(images, *, epochs, stages=2, batch_size=128, learning_rate=
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         model = Classifier(images.shape[0], len(images.classes), stages).to(device).train()
-        optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=0.05, fused=True)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), learning_rate, weight_decay=0.05, fused=True
+        )
         steps = -(-n // batch_size) * epochs
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.2)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, learning_rate, total_steps=steps, pct_start=0.2
+        )
         for _ in trange(epochs, desc="classifier", unit="epoch", disable=not progress, delay=2):
             for rows in torch.randperm(n).split(batch_size):
                 x = _moved(images.float(rows), move, flip).to(device)
-                loss = F.cross_entropy(model(x), images.labels[rows].to(device), label_smoothing=0.05)
+                loss = F.cross_entropy(
+                    model(x), images.labels[rows].to(device), label_smoothing=0.05
+                )
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -75,7 +99,11 @@ def accuracy(classifier, images):
     device = next(classifier.parameters()).device
     with torch.inference_mode():
         right = sum(
-            int((classifier(images.float(rows).to(device)).argmax(1).cpu() == images.labels[rows]).sum())
+            int(
+                (
+                    classifier(images.float(rows).to(device)).argmax(1).cpu() == images.labels[rows]
+                ).sum()
+            )
             for rows in torch.arange(len(images)).split(500)
         )
     return right / len(images)
@@ -87,7 +115,9 @@ def _moved(x, move, flip):
     angle = (2 * torch.rand(n) - 1) * math.radians(100 * move)
     mirror = torch.where(torch.rand(n) < 0.5, -1.0, 1.0) if flip else torch.ones(n)
     right, down = (2 * torch.rand(2, n) - 1) * 2 * move  # in units of half a side
-    rows = torch.stack([angle.cos() * mirror, -angle.sin(), right, angle.sin() * mirror, angle.cos(), down])
+    rows = torch.stack(
+        [angle.cos() * mirror, -angle.sin(), right, angle.sin() * mirror, angle.cos(), down]
+    )
     grid = F.affine_grid(rows.T.reshape(n, 2, 3), x.shape, align_corners=False)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
@@ -99,7 +129,8 @@ RECIPES = {
 
 
 def record_classifier(name, path=None, seed=0, progress=True):
-    """Train the classifier ``name`` ("digits" or "fashion-mnist") and record its weights; returns its test accuracy.
+    """Train the classifier ``name`` ("digits" or "fashion-mnist") and record its weights; returns
+    its test accuracy.
 
     path: by default ``results/weights/<name>-classifier.safetensors``.
     """
@@ -126,7 +157,8 @@ def record_classifier(name, path=None, seed=0, progress=True):
 
 
 def load_classifier(name="digits", path=None):
-    """The recorded classifier ``name`` ("digits" or "fashion-mnist"), in eval mode, on the current scale's device.
+    """The recorded classifier ``name`` ("digits" or "fashion-mnist"), in eval mode, on the current
+    scale's device.
 
     path: another file of ``save_weights`` with the settings in its metadata.
     Raises ValueError for an unknown name or a file that is damaged or not a classifier's.
@@ -139,5 +171,7 @@ def load_classifier(name="digits", path=None):
     try:
         model = Classifier(**settings)
     except TypeError as error:
-        raise ValueError(f"{path}: not the weights of a classifier (settings {settings})") from error
+        raise ValueError(
+            f"{path}: not the weights of a classifier (settings {settings})"
+        ) from error
     return load_weights(path, model).to(scale.device()).eval().requires_grad_(False)

@@ -7,7 +7,7 @@ import base64
 import html
 import io
 import os
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import torch
@@ -18,22 +18,40 @@ from matplotlib.figure import Figure
 
 from ._checks import require
 
-# Okabe & Ito's colours: distinguishable with every common form of colour-blindness, on white and on dark.
+# Okabe & Ito's colours: distinguishable with every common form of colour-blindness, on white and
+# on dark.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 
 
 def style() -> None:
-    """Set the course's look for all following figures: lines get markers, for measured points; smooth curves say ``marker=""``."""
-    plt.rcParams.update({
-        "axes.prop_cycle": plt.cycler(color=COLOURS, marker=MARKERS), "lines.markersize": 4, "figure.constrained_layout.use": True,
-        "axes.grid": True, "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "font.size": 10,
-    })
+    """Set the course's look for all following figures: lines get markers, for measured points;
+    smooth curves say ``marker=""``.
+    """
+    plt.rcParams.update(
+        {
+            "axes.prop_cycle": plt.cycler(color=COLOURS, marker=MARKERS),
+            "lines.markersize": 4,
+            "figure.constrained_layout.use": True,
+            "axes.grid": True,
+            "grid.alpha": 0.3,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "font.size": 10,
+        }
+    )
 
 
 def tile(images: torch.Tensor, columns: int | None = None) -> torch.Tensor:
-    """One picture from ``images`` (B, C, H, W) in [−1, 1], row by row, as (H', W', 1 or 3) in [0, 1] with thin gaps."""
-    require(images.ndim == 4 and images.shape[1] in (1, 3), "images.shape", tuple(images.shape), "(B, 1 or 3, H, W)")
+    """One picture from ``images`` (B, C, H, W) in [−1, 1], row by row, as (H', W', 1 or 3) in [0,
+    1] with thin gaps.
+    """
+    require(
+        images.ndim == 4 and images.shape[1] in (1, 3),
+        "images.shape",
+        tuple(images.shape),
+        "(B, 1 or 3, H, W)",
+    )
     columns = columns or max(1, round(len(images) ** 0.5))
     images = images.detach().float().cpu().clamp(-1, 1) / 2 + 0.5
     gap = max(1, images.shape[-1] // 16)
@@ -43,12 +61,20 @@ def tile(images: torch.Tensor, columns: int | None = None) -> torch.Tensor:
     return rearrange(padded, "(r c) k h w -> (r h) (c w) k", c=columns)[:-gap, :-gap]
 
 
-def pictures(images: torch.Tensor, title: str, columns: int | None = None, width: float | None = None) -> Figure:
+def pictures(
+    images: torch.Tensor, title: str, columns: int | None = None, width: float | None = None
+) -> Figure:
     """A figure of ``images`` (B, C, H, W) in [−1, 1] in a grid under a title; ``width`` in inches."""
     grid = tile(images, columns)
     width = width or min(7.0, grid.shape[1] / 16)
     figure, axes = plt.subplots(figsize=(width, width * grid.shape[0] / grid.shape[1] + 0.35))
-    axes.imshow(grid.numpy() if grid.shape[2] == 3 else grid[..., 0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(
+        grid.numpy() if grid.shape[2] == 3 else grid[..., 0].numpy(),
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
     axes.set_title(title)
     axes.axis("off")
     return figure
@@ -77,20 +103,29 @@ def _image_tag(figure: Figure, alt: str, attributes: str = "") -> str:
 
 
 def _check_alt(alt):
-    require(isinstance(alt, str) and bool(alt.strip()), "alt", alt, "a description of the picture for those who cannot see it")
+    require(
+        isinstance(alt, str) and bool(alt.strip()),
+        "alt",
+        alt,
+        "a description of the picture for those who cannot see it",
+    )
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display a figure in a notebook with alternative text ``alt`` (one or two sentences saying what it shows)."""
+    """Display a figure in a notebook with alternative text ``alt`` (one or two sentences saying
+    what it shows).
+    """
     _check_alt(alt)
     display(Picture(_image_tag(figure, alt), alt))
 
 
 def slider(draw: Callable, values: Sequence, *, label: str, alt: str, form: str = "{}") -> None:
-    """Display ``draw(value) -> Figure`` above a slider over ``values``, captioned "label = value"; ``form`` writes a value.
+    """Display ``draw(value) -> Figure`` above a slider over ``values``, captioned "label = value";
+    ``form`` writes a value.
 
-    In a live kernel it is an ipywidgets slider that draws on demand. Where the page will be static (the environment
-    has ``FEWSTEP_STATIC=1``, as when the site is built) all frames are drawn at once and the slider needs no kernel.
+    In a live kernel it is an ipywidgets slider that draws on demand. Where the page will be static
+    (the environment has ``FEWSTEP_STATIC=1``, as when the site is built) all frames are drawn at
+    once and the slider needs no kernel.
     """
     require(len(values) >= 2, "values", values, "two values or more")
     _check_alt(alt)
@@ -109,22 +144,35 @@ def slider(draw: Callable, values: Sequence, *, label: str, alt: str, form: str 
 
 def _static_slider(frame, written, label) -> str:
     captions = [html.escape(f"{label} = {value}") for value in written]
-    frames = "".join(frame(i, f'data-caption="{caption}"' + " hidden" * (i > 0)) for i, caption in enumerate(captions))
-    # The handler is inline and looks only inside its own figure: no script to load, no identifiers to clash.
-    move = ("const f=this.closest('figure'),p=f.querySelectorAll('img');p.forEach((x,i)=>x.hidden=i!=this.value);"
-            "const c=p[this.value].dataset.caption;f.querySelector('output').value=c;this.setAttribute('aria-valuetext',c)")
+    frames = "".join(
+        frame(i, f'data-caption="{caption}"' + " hidden" * (i > 0))
+        for i, caption in enumerate(captions)
+    )
+    # The handler is inline and looks only inside its own figure: no script to load, no
+    # identifiers to clash.
+    move = (
+        "const f=this.closest('figure'),p=f.querySelectorAll('img');p.forEach((x,i)=>x.hidden=i!=this.value);"
+        "const c=p[this.value].dataset.caption;f.querySelector('output').value=c;this.setAttribute('aria-valuetext',c)"
+    )
     # Not completed by the browser: after a reload it would put the handle back, but not the frame.
-    return (f'<figure class="fewstep-slider" style="margin:0;width:fit-content;max-width:100%;text-align:center">{frames}'
-            f'<input type="range" min="0" max="{len(captions) - 1}" value="0" autocomplete="off" style="width:100%" '
-            f'aria-label="{html.escape(label)}" aria-valuetext="{captions[0]}" oninput="{move}">'
-            f'<output aria-live="off">{captions[0]}</output></figure>')
+    return (
+        f'<figure class="fewstep-slider" style="margin:0;width:fit-content;max-width:100%;text-align:center">{frames}'
+        f'<input type="range" min="0" max="{len(captions) - 1}" value="0" autocomplete="off" style="width:100%" '
+        f'aria-label="{html.escape(label)}" aria-valuetext="{captions[0]}" oninput="{move}">'
+        f'<output aria-live="off">{captions[0]}</output></figure>'
+    )
 
 
 def _live_slider(frame, written, label):
     import ipywidgets
 
-    control = ipywidgets.SelectionSlider(options=[(value, i) for i, value in enumerate(written)], value=0, description=label,
-                                         style={"description_width": "initial"}, layout={"width": "min(100%, 32em)"})
+    control = ipywidgets.SelectionSlider(
+        options=[(value, i) for i, value in enumerate(written)],
+        value=0,
+        description=label,
+        style={"description_width": "initial"},
+        layout={"width": "min(100%, 32em)"},
+    )
     picture, drawn = ipywidgets.HTML(), {}
 
     def update(change):

@@ -1,6 +1,8 @@
-"""Random choices without state: those of training step i are a function of (seed, i) and nothing else.
+"""Random choices without state: those of training step i are a function of (seed, i) and nothing
+else.
 
-So a run that was killed repeats exactly what it would have done, and several processes draw the same numbers.
+So a run that was killed repeats exactly what it would have done, and several processes draw the
+same numbers.
 """
 
 import functools
@@ -10,7 +12,8 @@ import torch
 
 
 def draws(x, batch_size, step, seed, device="cpu"):
-    """The random choices of one step, for the whole batch: rows (B,), u (B,) in (0, 1), noise (B, ...).
+    """The random choices of one step, for the whole batch: rows (B,), u (B,) in (0, 1), noise (B,
+    ...).
 
     A function of ``seed`` and ``step`` (and of the kind of device) only.  x: the data, (N, ...).
     """
@@ -23,7 +26,9 @@ def draws(x, batch_size, step, seed, device="cpu"):
 
 
 def batch_rows(n, batch_size, step, seed):
-    """Rows of batch number ``step``: n samples are shuffled anew for every pass, and passes follow each other."""
+    """Rows of batch number ``step``: n samples are shuffled anew for every pass, and passes follow
+    each other.
+    """
     first = step * batch_size
     parts = []
     while batch_size > 0:
@@ -46,6 +51,8 @@ def _seed(*numbers):
 def seed_modules(seed, step, rank, device):
     """Seed the random state that dropout uses; each process (``rank``) its own."""
     number = _seed(seed, step, 2, rank)
-    torch.default_generator.manual_seed(number)  # torch.manual_seed asks every kind of device: a millisecond a step
+    torch.default_generator.manual_seed(
+        number
+    )  # torch.manual_seed asks every kind of device: a millisecond a step
     if device.type == "cuda":
         torch.cuda.manual_seed(number)

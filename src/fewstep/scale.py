@@ -1,7 +1,7 @@
 """Three sizes of the same experiment: ``smoke`` for tests, ``cpu`` for the site, ``gpu`` in full.
 
-The environment variable ``FEWSTEP_SCALE`` chooses one. A notebook keeps all its sizes in one call of
-:func:`settings`; its other cells are the same at every scale.
+The environment variable ``FEWSTEP_SCALE`` chooses one. A notebook keeps all its sizes in one call
+of :func:`settings`; its other cells are the same at every scale.
 """
 
 import os
@@ -27,26 +27,33 @@ def current():
 
 
 def settings(*, smoke, cpu, gpu):
-    """The settings of the current scale, as a namespace: ``s = settings(smoke={...}, ...)``, ``s.steps``.
+    """The settings of the current scale, as a namespace: ``s = settings(smoke={...}, ...)``,
+    ``s.steps``.
 
-    Each argument is a dict; all three must have the same keys, so that no cell fails at one scale only.
+    Each argument is a dict; all three must have the same keys, so that no cell fails at one scale
+    only.
     Raises ValueError when the keys differ.
     """
     choices = {"smoke": smoke, "cpu": cpu, "gpu": gpu}
     for name, choice in choices.items():
         differ = set(choice) ^ set(cpu)
         if differ:
-            raise ValueError(f"{name} and cpu must have the same keys; only one of them has {sorted(differ)}")
+            raise ValueError(
+                f"{name} and cpu must have the same keys; only one of them has {sorted(differ)}"
+            )
     return SimpleNamespace(**choices[current()])
 
 
 def device():
-    """The device the current scale runs on: CUDA at ``gpu`` scale where there is a GPU, else the CPU."""
+    """The device the current scale runs on: CUDA at ``gpu`` scale where there is a GPU, else the
+    CPU.
+    """
     return torch.device("cuda" if current() == "gpu" and torch.cuda.is_available() else "cpu")
 
 
 def device_name(on=None):
-    """The hardware's name, for instance ``NVIDIA A100`` or ``CPU (x86_64, 2 threads)``; no host name.
+    """The hardware's name, for instance ``NVIDIA A100`` or ``CPU (x86_64, 2 threads)``; no host
+    name.
 
     on: a torch.device; the current scale's when None.
     """

@@ -1,29 +1,36 @@
 r"""Samplers: one short step function each, one driver loop.
 
-A step maps the state from time t to t_next < t: ``step(flow, x, t, t_next) -> x_next``, where ``flow`` knows the denoiser
-and the process and counts the network calls (NFE). With x = s(t) x̂, the probability-flow ODE is
+A step maps the state from time t to t_next < t: ``step(flow, x, t, t_next) -> x_next``, where
+``flow`` knows the denoiser and the process and counts the network calls (NFE). With x = s(t) x̂,
+the probability-flow ODE is
 
-.. math:: \frac{dx}{dt} = \Big(\frac{\dot\sigma}{\sigma} + \frac{\dot s}{s}\Big) x - \frac{\dot\sigma s}{\sigma} D(x/s; \sigma).
+.. math:: \frac{dx}{dt} = \Big(\frac{\dot\sigma}{\sigma} + \frac{\dot s}{s}\Big) x -
+\frac{\dot\sigma s}{\sigma} D(x/s; \sigma).
 
-Steps with parameters are bound with ``functools.partial``: ``partial(rk2, alpha=0.5)``, ``partial(ddim, eta=1.0)``.
+Steps with parameters are bound with ``functools.partial``: ``partial(rk2, alpha=0.5)``,
+``partial(ddim, eta=1.0)``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
-from typing import Callable
 
 import torch
 from tqdm.auto import tqdm
 
 from . import grids
-from ._checks import as_number, check_state, require
+from ._checks import number, require, state
 from .processes import EDM, Process
 
 
 class Flow:
-    """A denoiser at work on a process: evaluates, counts network calls, and remembers the last one for multistep solvers."""
+    """A denoiser at work on a process: evaluates, counts network calls, and remembers the last one
+    for multistep solvers.
+    """
 
-    def __init__(self, denoiser: Callable, process: Process = EDM(), generator: torch.Generator | None = None):
+    def __init__(
+        self, denoiser: Callable, process: Process = EDM(), generator: torch.Generator | None = None
+    ):
         self.denoiser, self.process, self.generator = denoiser, process, generator
         self.nfe, self.last = 0, None  # last: (t, D) of the latest evaluation
 
@@ -51,7 +58,9 @@ def euler(flow, x, t, t_next):
 
 
 def heun(flow, x, t, t_next):
-    """The trapezoidal rule with an Euler predictor: order 2, two calls a step, one for the last to σ = 0 (EDM, algorithm 1)."""
+    """The trapezoidal rule with an Euler predictor: order 2, two calls a step, one for the last to
+    σ = 0 (EDM, algorithm 1).
+    """
     h = t_next - t
     d = flow.velocity(x, t)
     x_next = x + h * d
@@ -61,8 +70,10 @@ def heun(flow, x, t, t_next):
 
 
 def rk2(flow, x, t, t_next, alpha=1.0):
-    """The family of second-order Runge–Kutta steps, 0 < α ≤ 1: α = 1 Heun, ½ midpoint, ⅔ Ralston (EDM, algorithm 3)."""
-    require(0 < as_number("alpha", alpha) <= 1, "alpha", alpha, "in (0, 1]")
+    """The family of second-order Runge–Kutta steps, 0 < α ≤ 1: α = 1 Heun, ½ midpoint, ⅔ Ralston
+    (EDM, algorithm 3).
+    """
+    require(0 < number("alpha", alpha) <= 1, "alpha", alpha, "in (0, 1]")
     h = t_next - t
     d = flow.velocity(x, t)
     t_mid = t + alpha * h
@@ -73,11 +84,13 @@ def rk2(flow, x, t, t_next, alpha=1.0):
 
 
 def ddim(flow, x, t, t_next, eta=0.0):
-    """Denoise, then noise again to σ_next with a share of fresh noise: η = 0 none, η = 1 the DDPM posterior (Song et al. 2021).
+    """Denoise, then noise again to σ_next with a share of fresh noise: η = 0 none, η = 1 the DDPM
+    posterior (Song et al. 2021).
 
-    With x̂ = x/s and ε̂ = (x̂ − D)/σ: x̂_next = D + √(σ_next² − σ_η²) ε̂ + σ_η z, σ_η = η σ_next √(1 − σ_next²/σ²).
+    With x̂ = x/s and ε̂ = (x̂ − D)/σ: x̂_next = D + √(σ_next² − σ_η²) ε̂ + σ_η z, σ_η = η σ_next
+    √(1 − σ_next²/σ²).
     """
-    require(0 <= as_number("eta", eta) <= 1, "eta", eta, "in [0, 1]")
+    require(0 <= number("eta", eta) <= 1, "eta", eta, "in [0, 1]")
     p = flow.process
     sigma, sigma_next = p.sigma(t), p.sigma(t_next)
     D = flow.denoise(x, t)
@@ -88,11 +101,15 @@ def ddim(flow, x, t, t_next, eta=0.0):
 
 
 def dpmpp_2m(flow, x, t, t_next):
-    """DPM-Solver++(2M): order 2 in λ = −ln σ, one call a step; the last denoiser output is used again (Lu et al. 2022, algorithm 2)."""
+    """DPM-Solver++(2M): order 2 in λ = −ln σ, one call a step; the last denoiser output is used
+    again (Lu et al. 2022, algorithm 2).
+    """
     p, before = flow.process, flow.last
     D = flow.denoise(x, t)
     ratio = p.sigma(t_next) / p.sigma(t)  # e^{-h}, h = λ_next − λ
-    if before is not None and ratio > 0:  # first step, and the last to σ = 0 (h = ∞), are of order 1
+    if (
+        before is not None and ratio > 0
+    ):  # first step, and the last to σ = 0 (h = ∞), are of order 1
         t_before, D_before = before
         r = torch.log(p.sigma(t_before) / p.sigma(t)) / -torch.log(ratio)
         D = D + (D - D_before) / (2 * r)
@@ -100,10 +117,12 @@ def dpmpp_2m(flow, x, t, t_next):
 
 
 def euler_maruyama(flow, x, t, t_next):
-    """One step of the reverse SDE dx = (f x − g² ∇log p) dt + g dw̄: the plainest stochastic sampler, one call a step.
+    """One step of the reverse SDE dx = (f x − g² ∇log p) dt + g dw̄: the plainest stochastic
+    sampler, one call a step.
 
-    Order 1, also the strong one (in general ½), as g depends on t only. The step to σ = 0 only denoises: noise added there
-    would stay, and the score, which grows as 1/σ, is too steep for a plain step.
+    Order 1, also the strong one (in general ½), as g depends on t only. The step to σ = 0 only
+    denoises: noise added there would stay, and the score, which grows as 1/σ, is too steep for a
+    plain step.
     """
     p, h = flow.process, t_next - t
     sigma, s, g = p.sigma(t), p.s(t), p.g(t)
@@ -115,19 +134,26 @@ def euler_maruyama(flow, x, t, t_next):
 
 
 def ancestral(flow, x, t, t_next):
-    """DDPM's sampler: a draw from q(x_next | x, x_0) with D in the place of x_0 (Ho et al. 2020, algorithm 2)."""
+    """DDPM's sampler: a draw from q(x_next | x, x_0) with D in the place of x_0 (Ho et al.
+
+    2020, algorithm 2).
+    """
     p = flow.process
     keep = (p.sigma(t_next) / p.sigma(t)) ** 2
     D = flow.denoise(x, t)
     mean = D + keep * (x / p.s(t) - D)
-    return p.s(t_next) * (mean + p.sigma(t_next) * torch.sqrt(1 - keep) * flow.noise(x) if keep > 0 else mean)
+    return p.s(t_next) * (
+        mean + p.sigma(t_next) * torch.sqrt(1 - keep) * flow.noise(x) if keep > 0 else mean
+    )
 
 
 @dataclass(frozen=True)
 class Churn:
-    """The stochastic pre-step of EDM's algorithm 2: before a step, add noise up to σ̂ = (1 + γ) σ, then step down from there.
+    """The stochastic pre-step of EDM's algorithm 2: before a step, add noise up to σ̂ = (1 + γ) σ,
+    then step down from there.
 
-    γ = min(S_churn/n, √2 − 1) where S_tmin ≤ σ ≤ S_tmax and 0 elsewhere; the noise has standard deviation S_noise √(σ̂² − σ²).
+    γ = min(S_churn/n, √2 − 1) where S_tmin ≤ σ ≤ S_tmax and 0 elsewhere; the noise has standard
+    deviation S_noise √(σ̂² − σ²).
     """
 
     S_churn: float
@@ -136,10 +162,15 @@ class Churn:
     S_noise: float = 1.0
 
     def __post_init__(self):
-        require(as_number("S_churn", self.S_churn) >= 0, "S_churn", self.S_churn, "finite and >= 0")
-        top = self.S_tmax if self.S_tmax == float("inf") else as_number("S_tmax", self.S_tmax)
-        require(0 <= as_number("S_tmin", self.S_tmin) <= top, "S_tmin, S_tmax", (self.S_tmin, self.S_tmax), "0 <= S_tmin <= S_tmax")
-        require(as_number("S_noise", self.S_noise) > 0, "S_noise", self.S_noise, "finite and > 0")
+        require(number("S_churn", self.S_churn) >= 0, "S_churn", self.S_churn, "finite and >= 0")
+        top = self.S_tmax if self.S_tmax == float("inf") else number("S_tmax", self.S_tmax)
+        require(
+            0 <= number("S_tmin", self.S_tmin) <= top,
+            "S_tmin, S_tmax",
+            (self.S_tmin, self.S_tmax),
+            "0 <= S_tmin <= S_tmax",
+        )
+        require(number("S_noise", self.S_noise) > 0, "S_noise", self.S_noise, "finite and > 0")
 
     def gamma(self, sigma, n) -> float:
         """γ at noise level ``sigma`` of a grid of ``n`` steps."""
@@ -160,7 +191,9 @@ class Churn:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What ``sample`` returns: final states ``x`` (B, ...), network calls ``nfe``, and the states on the way if asked for, (n + 1, B, ...)."""
+    """What ``sample`` returns: final states ``x`` (B, ...), network calls ``nfe``, and the states
+    on the way if asked for, (n + 1, B, ...).
+    """
 
     x: torch.Tensor
     nfe: int
@@ -168,23 +201,47 @@ class Samples:
 
 
 @torch.no_grad()
-def sample(denoiser: Callable, x: torch.Tensor, sigmas, step: Callable = heun, process: Process = EDM(), *,
-           churn: Churn | None = None, generator: torch.Generator | None = None, trajectory: bool = False,
-           progress: bool = False) -> Samples:
-    """Carry ``x`` (B, ...), a state of the process at noise level sigmas[0], down the grid ``sigmas`` (n + 1,) with ``step``.
+def sample(
+    denoiser: Callable,
+    x: torch.Tensor,
+    sigmas,
+    step: Callable = heun,
+    process: Process = EDM(),
+    *,
+    churn: Churn | None = None,
+    generator: torch.Generator | None = None,
+    trajectory: bool = False,
+    progress: bool = False,
+) -> Samples:
+    """Carry ``x`` (B, ...), a state of the process at noise level sigmas[0], down the grid
+    ``sigmas`` (n + 1,) with ``step``.
 
-    ``denoiser(x, sigma) -> E[x0 | x]``; pure noise is ``process.s(t) * sigmas[0] * noise``, which for EDM is sigmas[0] * noise.
-    Raises ``ValueError`` for a bad grid, a state with NaN, or a grid or churn that would leave the domain of the process.
+    ``denoiser(x, sigma) -> E[x0 | x]``; pure noise is ``process.s(t) * sigmas[0] * noise``, which
+    for EDM is sigmas[0] * noise.
+    Raises ``ValueError`` for a bad grid, a state with NaN, or a grid or churn that would leave the
+    domain of the process.
     """
-    check_state("x", x)
+    state("x", x)
     sigmas, highest = grids.check(sigmas), process.sigma_max * (1 + 1e-12)
     n = len(sigmas) - 1
-    require(float(sigmas[0]) <= highest, "sigmas[0]", float(sigmas[0]), f"at most the process's highest level {highest:g}")
+    require(
+        float(sigmas[0]) <= highest,
+        "sigmas[0]",
+        float(sigmas[0]),
+        f"at most the process's highest level {highest:g}",
+    )
     if churn is not None:
         top = max(float(sigma) * (1 + churn.gamma(sigma, n)) for sigma in sigmas[:-1])
-        require(top <= highest, "churn", churn, f"such that σ̂ = {top:g} stays below the process's highest level {highest:g}")
+        require(
+            top <= highest,
+            "churn",
+            churn,
+            f"such that σ̂ = {top:g} stays below the process's highest level {highest:g}",
+        )
     times, flow, states = process.sigma_inv(sigmas), Flow(denoiser, process, generator), [x]
-    for t, t_next in tqdm(zip(times[:-1], times[1:]), total=n, desc="sampling", disable=not progress, leave=False):
+    for t, t_next in tqdm(
+        zip(times[:-1], times[1:]), total=n, desc="sampling", disable=not progress, leave=False
+    ):
         if churn is not None:
             x, t = churn(flow, x, t, n)
         x = step(flow, x, t, t_next)

@@ -1,4 +1,5 @@
-"""Toy distributions in one and two dimensions, within about [-1, 1]: every picture of them can be drawn whole.
+"""Toy distributions in one and two dimensions, within about [-1, 1]: every picture of them can be
+drawn whole.
 
 Each function takes a number of samples and a seed and returns float32 (n, 1) or (n, 2).
 """
@@ -20,9 +21,13 @@ def two_deltas(n, seed=0):
 
 
 def grid25(n, seed=0):
-    """25 Gaussians of std ``GRID25_STD`` around ``GRID25_MEANS``, a 5 × 5 grid on [-1, 1]², (n, 2)."""
+    """25 Gaussians of std ``GRID25_STD`` around ``GRID25_MEANS``, a 5 × 5 grid on [-1, 1]², (n,
+    2).
+    """
     g = _generator(n, seed)
-    return GRID25_MEANS[torch.randint(25, (n,), generator=g)] + GRID25_STD * torch.randn(n, 2, generator=g)
+    return GRID25_MEANS[torch.randint(25, (n,), generator=g)] + GRID25_STD * torch.randn(
+        n, 2, generator=g
+    )
 
 
 def moons(n, seed=0, noise=0.03):
@@ -36,11 +41,15 @@ def moons(n, seed=0, noise=0.03):
 
 
 def spiral(n, seed=0, turns=2.0, noise=0.015):
-    """An Archimedean spiral from the centre outwards, evenly filled along its length, with Gaussian noise, (n, 2)."""
+    """An Archimedean spiral from the centre outwards, evenly filled along its length, with
+    Gaussian noise, (n, 2).
+    """
     g = _generator(n, seed)
     radius = torch.rand(n, generator=g).sqrt()
     angle = 2 * math.pi * turns * radius
-    return (radius * torch.stack([angle.cos(), angle.sin()])).T + noise * torch.randn(n, 2, generator=g)
+    return (radius * torch.stack([angle.cos(), angle.sin()])).T + noise * torch.randn(
+        n, 2, generator=g
+    )
 
 
 def checkerboard(n, seed=0):

@@ -2,20 +2,19 @@
 
     result = train(denoiser, images, loss, steps=2000, batch_size=128, learning_rate=2e-3)
 
-What the loop calls
--------------------
-``denoiser(x, sigma, labels=None)``: an nn.Module; x (B, C, H, W) or (B, D), sigma (B,), labels (B,) int64 or None.
-``loss(denoiser, x0, u, noise, labels=None)`` returns one loss per sample, (B,). It draws nothing itself:
+What the loop calls ------------------- ``denoiser(x, sigma, labels=None)``: an nn.Module; x (B, C,
+H, W) or (B, D), sigma (B,), labels (B,) int64 or None. ``loss(denoiser, x0, u, noise,
+labels=None)`` returns one loss per sample, (B,). It draws nothing itself:
     x0     (B, ...)  clean data, float32
     u      (B,)      uniform on the open interval (0, 1): the loss makes its noise level from it,
-                     for instance ln σ = P_mean + P_std·Φ⁻¹(u) (``torch.special.ndtri``) or t = ⌊T·u⌋
+                     for instance ln σ = P_mean + P_std·Φ⁻¹(u) (``torch.special.ndtri``) or t =
+                     ⌊T·u⌋
     noise  like x0   standard normal
 
-Randomness without state
-------------------------
-The batch, u and noise of step i depend on (seed, i) and nothing else. They are drawn for the whole batch;
-each process takes its rows. So a run that was killed goes on exactly as if it had not been, and two processes
-give the result of one. A loss is then a plain function of its arguments, easy to test and to plot.
+Randomness without state ------------------------ The batch, u and noise of step i depend on (seed,
+i) and nothing else. They are drawn for the whole batch; each process takes its rows. So a run that
+was killed goes on exactly as if it had not been, and two processes give the result of one. A loss
+is then a plain function of its arguments, easy to test and to plot.
 """
 
 import functools
@@ -35,8 +34,16 @@ from ._files import check_room
 from .checkpoints import load_weights, save_weights
 from .randomness import batch_rows, draws, seed_modules
 
-__all__ = ["TrainingResult", "train", "draws", "batch_rows", "ema_decay", "learning_rate_at",
-           "save_weights", "load_weights"]  # fmt: skip
+__all__ = [
+    "TrainingResult",
+    "train",
+    "draws",
+    "batch_rows",
+    "ema_decay",
+    "learning_rate_at",
+    "save_weights",
+    "load_weights",
+]
 
 PRECISIONS = ("no", "bf16", "fp16")
 
@@ -45,8 +52,10 @@ PRECISIONS = ("no", "bf16", "fp16")
 class TrainingResult:
     """What ``train`` returns.
 
-    denoiser: the trained network, in eval mode.  ema: its averaged copy, in eval mode; sample with this one.
-    losses: (steps,) float32, the mean loss of every step.  seconds: of training, including before a resume.
+    denoiser: the trained network, in eval mode.  ema: its averaged copy, in eval mode; sample with
+    this one.
+    losses: (steps,) float32, the mean loss of every step.  seconds: of training, including before a
+    resume.
     """
 
     denoiser: nn.Module
@@ -75,40 +84,77 @@ def train(
     log_dir=None,
     progress=True,
 ):
-    """Train a denoiser with Adam and return it with the average of its weights; resumes if ``checkpoint`` exists.
+    """Train a denoiser with Adam and return it with the average of its weights; resumes if
+    ``checkpoint`` exists.
 
-    denoiser, loss: see the top of this module.  data: ``data.Images`` or a tensor (N, ...), uint8 0..255 or float.
+    denoiser, loss: see the top of this module.  data: ``data.Images`` or a tensor (N, ...), uint8
+    0..255 or float.
     labels: (N,) int64, given to the loss; None trains unconditionally.
-    batch_size: of all processes together, which must divide it.  learning_rate: after ``warmup`` steps of linear
-    rise; with ``cosine`` it falls to 0 at the last step.  clip_norm: largest gradient norm, or None.
+    batch_size: of all processes together, which must divide it.  learning_rate: after ``warmup``
+    steps of linear rise; with ``cosine`` it falls to 0 at the last step.  clip_norm: largest
+    gradient norm, or None.
     ema_half_life: in images, by default a twentieth of the whole training (see ``ema_decay``).
     mixed_precision: "no", "bf16" or "fp16", for the network only.
-    checkpoint: path of one .safetensors file, written every ``checkpoint_every`` steps (default: a tenth of all)
-    and at the end.  log_dir: folder for TensorBoard.  progress: a bar, if training takes more than two seconds.
-    The device is that of the current scale (``scale.device``) or of ``accelerate launch``; the denoiser is moved there.
+    checkpoint: path of one .safetensors file, written every ``checkpoint_every`` steps (default: a
+    tenth of all) and at the end.  log_dir: folder for TensorBoard.  progress: a bar, if training
+    takes more than two seconds. The device is that of the current scale (``scale.device``) or of
+    ``accelerate launch``; the denoiser is moved there.
 
-    Raises ValueError for bad arguments and for a checkpoint of other settings, FloatingPointError when the loss
-    is no longer finite, OSError when there is no room for the checkpoint.
+    Raises ValueError for bad arguments and for a checkpoint of other settings, FloatingPointError
+    when the loss is no longer finite, OSError when there is no room for the checkpoint.
     """
     x = data if isinstance(data, torch.Tensor) else data.x
     require(isinstance(seed, int) and seed >= 0, "seed", seed, "an integer ≥ 0")
-    _check(denoiser, x, loss, steps, batch_size, learning_rate, labels, ema_half_life, warmup, clip_norm,
-           mixed_precision, checkpoint, checkpoint_every)  # fmt: skip
+    _check(
+        denoiser,
+        x,
+        loss,
+        steps,
+        batch_size,
+        learning_rate,
+        labels,
+        ema_half_life,
+        warmup,
+        clip_norm,
+        mixed_precision,
+        checkpoint,
+        checkpoint_every,
+    )
     if ema_half_life is None:
         ema_half_life = steps * batch_size / 20
     settings = {
-        "loss": _describe(loss), "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
-        "ema_half_life": ema_half_life, "warmup": warmup, "cosine": steps if cosine else False,
-        "clip_norm": clip_norm, "mixed_precision": mixed_precision,
-    }  # fmt: skip
+        "loss": _describe(loss),
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "ema_half_life": ema_half_life,
+        "warmup": warmup,
+        "cosine": steps if cosine else False,
+        "clip_norm": clip_norm,
+        "mixed_precision": mixed_precision,
+    }
     with _accelerator(mixed_precision, log_dir, settings) as accelerator:
-        require(batch_size % accelerator.num_processes == 0, "batch_size", batch_size,
-                f"a multiple of the {accelerator.num_processes} processes")  # fmt: skip
+        require(
+            batch_size % accelerator.num_processes == 0,
+            "batch_size",
+            batch_size,
+            f"a multiple of the {accelerator.num_processes} processes",
+        )
         run = _Run(accelerator, denoiser, settings)
         if checkpoint is not None:
             settings["data"] = checkpoints.fingerprint(x, labels)
             run.resume(checkpoint, steps)
-        _loop(run, x, labels, loss, steps, checkpoint, checkpoint_every or max(1, steps // 10), bool(log_dir), progress)
+        _loop(
+            run,
+            x,
+            labels,
+            loss,
+            steps,
+            checkpoint,
+            checkpoint_every or max(1, steps // 10),
+            bool(log_dir),
+            progress,
+        )
         return run.result()
 
 
@@ -124,7 +170,9 @@ def _loop(run, x, labels, loss, steps, checkpoint, checkpoint_every, log, progre
         x = x.to(accelerator.device)
     hidden = not (progress and accelerator.is_main_process)
     shown = time.perf_counter()
-    with tqdm(total=steps, initial=run.step, disable=hidden, delay=2, desc="training", unit="step") as bar:
+    with tqdm(
+        total=steps, initial=run.step, disable=hidden, delay=2, desc="training", unit="step"
+    ) as bar:
         while run.step < steps:
             rows, u, noise = draws(x, batch_size, run.step, seed, accelerator.device)
             x0 = _to_float(_rows(x, rows[mine], accelerator.device))
@@ -148,7 +196,9 @@ class _Run:
     def __init__(self, accelerator, denoiser, settings):
         self.accelerator, self.settings = accelerator, settings
         self.denoiser = denoiser.to(accelerator.device).train()
-        self.average = AveragedModel(denoiser).requires_grad_(False)  # copied before Accelerate wraps the network
+        self.average = AveragedModel(denoiser).requires_grad_(
+            False
+        )  # copied before Accelerate wraps the network
         adam = torch.optim.Adam(denoiser.parameters(), settings["learning_rate"], fused=True)
         self.model, self.optimizer = accelerator.prepare(denoiser, adam)
         self.losses = torch.zeros(0)  # of all processes together, up to the last gather
@@ -156,8 +206,12 @@ class _Run:
         self.step, self.earlier, self.started = 0, 0.0, time.perf_counter()
 
     def update(self, losses):
-        """One step of Adam on the mean of the per-sample losses, then of the average of the weights."""
-        require(losses.ndim == 1, "loss(...).shape", tuple(losses.shape), "(B,): one number per sample")
+        """One step of Adam on the mean of the per-sample losses, then of the average of the
+        weights.
+        """
+        require(
+            losses.ndim == 1, "loss(...).shape", tuple(losses.shape), "(B,): one number per sample"
+        )
         s, mean = self.settings, losses.mean()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, s["learning_rate"], s["warmup"], s["cosine"])
@@ -181,8 +235,10 @@ class _Run:
         bad = (~torch.isfinite(recent)).nonzero()
         if len(bad):
             i = int(bad[0])
-            raise FloatingPointError(f"the loss of step {len(self.losses) + i} is {float(recent[i])}: "
-                                     "lower learning_rate, set clip_norm or look for a fault in the loss")  # fmt: skip
+            raise FloatingPointError(
+                f"the loss of step {len(self.losses) + i} is {float(recent[i])}: "
+                "lower learning_rate, set clip_norm or look for a fault in the loss"
+            )
         self.losses, self.recent = torch.cat([self.losses, recent]), []
         if log:
             self.accelerator.log({"loss": float(recent.mean())}, step=self.step)
@@ -199,54 +255,86 @@ class _Run:
         tensors |= checkpoints.optimizer_tensors(self.optimizer.optimizer)
         tensors["losses"] = self.losses
         scaler = self.accelerator.scaler.state_dict() if self.accelerator.scaler else None
-        metadata = {"step": self.step, "seconds": self.seconds, "settings": self.settings, "scaler": scaler}
+        metadata = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "settings": self.settings,
+            "scaler": scaler,
+        }
         checkpoints.write(path, tensors, checkpoints.CHECKPOINT, metadata)
 
     def resume(self, path, steps):
         """Go on from a checkpoint if there is one; its settings must be these."""
-        check_room(path, 4 * sum(p.nbytes for p in self.denoiser.parameters()))  # now, not after hours of training
+        check_room(
+            path, 4 * sum(p.nbytes for p in self.denoiser.parameters())
+        )  # now, not after hours of training
         if not Path(path).exists():
             return
         tensors, metadata = checkpoints.read(path, checkpoints.CHECKPOINT)
         old, new = metadata["settings"], self.settings
-        differ = [f"{k}: {old.get(k)!r} there, {new.get(k)!r} here" for k in {**old, **new} if old.get(k) != new.get(k)]
+        differ = [
+            f"{k}: {old.get(k)!r} there, {new.get(k)!r} here"
+            for k in {**old, **new}
+            if old.get(k) != new.get(k)
+        ]
         if differ:
-            raise ValueError(f"checkpoint {path}: written with other settings ({'; '.join(differ)})")
-        require(metadata["step"] <= steps, "steps", steps, f"{metadata['step']} or more: so many are done in {path}")
+            raise ValueError(
+                f"checkpoint {path}: written with other settings ({'; '.join(differ)})"
+            )
+        require(
+            metadata["step"] <= steps,
+            "steps",
+            steps,
+            f"{metadata['step']} or more: so many are done in {path}",
+        )
         checkpoints.fill(self.denoiser, tensors, path, "network.")
         checkpoints.fill(self.average.module, tensors, path, "ema.")
         checkpoints.fill_optimizer(self.optimizer.optimizer, tensors)
         if metadata["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(metadata["scaler"])
-        self.step, self.earlier, self.losses = metadata["step"], metadata["seconds"], tensors["losses"]
+        self.step, self.earlier, self.losses = (
+            metadata["step"],
+            metadata["seconds"],
+            tensors["losses"],
+        )
         self.average.n_averaged.fill_(self.step)
 
     def result(self):
         self.gather()
-        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)  # takes autocast off forward again
-        return TrainingResult(self.denoiser.eval(), self.average.module.eval(), self.losses, self.seconds)
+        self.accelerator.unwrap_model(
+            self.model, keep_fp32_wrapper=False
+        )  # takes autocast off forward again
+        return TrainingResult(
+            self.denoiser.eval(), self.average.module.eval(), self.losses, self.seconds
+        )
 
 
 def ema_decay(images, batch_size, half_life, ramp_up=0.05):
-    """Decay β of the weights' average after ``images`` images: β = 2^(−B/h), h = min(half_life, ramp_up·images).
+    """Decay β of the weights' average after ``images`` images: β = 2^(−B/h), h = min(half_life,
+    ramp_up·images).
 
-    All in images; ``batch_size`` B.  The ramp lets the average forget its start early on; β = 0 at the first step,
-    which copies (Karras et al. 2022, ``training_loop.py``).
+    All in images; ``batch_size`` B.  The ramp lets the average forget its start early on; β = 0 at
+    the first step, which copies (Karras et al. 2022, ``training_loop.py``).
     """
     h = min(half_life, ramp_up * images)
     return 0.5 ** (batch_size / h) if h > 0 else 0.0
 
 
 def learning_rate_at(step, learning_rate, warmup=0, cosine=False):
-    """Learning rate of a step: linear rise over ``warmup`` steps, then constant or, with ``cosine`` = the number
-    of all steps, a half cosine down to 0."""
+    """Learning rate of a step: linear rise over ``warmup`` steps, then constant or, with
+    ``cosine`` = the number
+    of all steps, a half cosine down to 0.
+    """
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
     return learning_rate * rise * (0.5 * (1 + math.cos(math.pi * step / cosine)) if cosine else 1.0)
 
 
 @contextmanager
 def _accelerator(mixed_precision, log_dir, settings):
-    """An Accelerator for one run. Afterwards its process-wide settings and torch's random state are as before."""
+    """An Accelerator for one run.
+
+    Afterwards its process-wide settings and torch's random state are as before.
+    """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
@@ -285,31 +373,81 @@ def _to_float(x):
 def _describe(loss):
     """A name for the loss that stays the same from run to run: module, name and bound keywords."""
     if isinstance(loss, functools.partial):
-        bound = [repr(a) for a in loss.args] + [f"{k}={v!r}" for k, v in sorted(loss.keywords.items())]
+        bound = [repr(a) for a in loss.args] + [
+            f"{k}={v!r}" for k, v in sorted(loss.keywords.items())
+        ]
         return f"{_describe(loss.func)}({', '.join(bound)})"
     return getattr(loss, "__qualname__", type(loss).__qualname__)
 
 
-def _check(denoiser, x, loss, steps, batch_size, learning_rate, labels, ema_half_life, warmup, clip_norm,
-           mixed_precision, checkpoint, checkpoint_every):  # fmt: skip
+def _check(
+    denoiser,
+    x,
+    loss,
+    steps,
+    batch_size,
+    learning_rate,
+    labels,
+    ema_half_life,
+    warmup,
+    clip_norm,
+    mixed_precision,
+    checkpoint,
+    checkpoint_every,
+):
     require(isinstance(denoiser, nn.Module), "denoiser", type(denoiser).__name__, "an nn.Module")
-    require(any(p.requires_grad for p in denoiser.parameters()), "denoiser", type(denoiser).__name__,
-            "a module with parameters to train")  # fmt: skip
+    require(
+        any(p.requires_grad for p in denoiser.parameters()),
+        "denoiser",
+        type(denoiser).__name__,
+        "a module with parameters to train",
+    )
     require(x.ndim >= 2 and len(x) > 0, "data.shape", tuple(x.shape), "(N, ...) with N > 0")
-    require(x.dtype == torch.uint8 or x.is_floating_point(), "data.dtype", x.dtype, "torch.uint8 or a floating type")
-    require(x.dtype == torch.uint8 or bool(torch.isfinite(x).all()), "data", "NaN or infinity", "finite everywhere")
+    require(
+        x.dtype == torch.uint8 or x.is_floating_point(),
+        "data.dtype",
+        x.dtype,
+        "torch.uint8 or a floating type",
+    )
+    require(
+        x.dtype == torch.uint8 or bool(torch.isfinite(x).all()),
+        "data",
+        "NaN or infinity",
+        "finite everywhere",
+    )
     require(callable(loss), "loss", loss, "a function (denoiser, x0, u, noise, labels) -> (B,)")
-    for name, value in {"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every}.items():
+    for name, value in {
+        "steps": steps,
+        "batch_size": batch_size,
+        "checkpoint_every": checkpoint_every,
+    }.items():
         optional = name == "checkpoint_every" and value is None
         require(optional or (isinstance(value, int) and value >= 1), name, value, "an integer ≥ 1")
     require(isinstance(warmup, int) and warmup >= 0, "warmup", warmup, "an integer ≥ 0")
-    for name, value in {"learning_rate": learning_rate, "ema_half_life": ema_half_life, "clip_norm": clip_norm}.items():
+    for name, value in {
+        "learning_rate": learning_rate,
+        "ema_half_life": ema_half_life,
+        "clip_norm": clip_norm,
+    }.items():
         optional = name != "learning_rate" and value is None
         require(optional or 0 < value < math.inf, name, value, "a positive finite number")
-    require(mixed_precision in PRECISIONS, "mixed_precision", mixed_precision, f"one of {', '.join(PRECISIONS)}")
+    require(
+        mixed_precision in PRECISIONS,
+        "mixed_precision",
+        mixed_precision,
+        f"one of {', '.join(PRECISIONS)}",
+    )
     if labels is not None:
-        require(labels.shape == (len(x),) and labels.dtype == torch.int64, "labels",
-                f"{tuple(labels.shape)} {labels.dtype}", f"({len(x)},) torch.int64, or None")  # fmt: skip
+        require(
+            labels.shape == (len(x),) and labels.dtype == torch.int64,
+            "labels",
+            f"{tuple(labels.shape)} {labels.dtype}",
+            f"({len(x)},) torch.int64, or None",
+        )
         require(int(labels.min()) >= 0, "labels", int(labels.min()), "0 or more")
-    require(checkpoint is None or Path(checkpoint).suffix == ".safetensors", "checkpoint", str(checkpoint),
-            "a path that ends in .safetensors")  # fmt: skip
+    require(
+        checkpoint is None or Path(checkpoint).suffix == ".safetensors",
+        "checkpoint",
+        str(checkpoint),
+        "a path that ends in .safetensors",
+    )

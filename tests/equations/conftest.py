@@ -1,6 +1,8 @@
-"""The tests of key equations: the tolerance each one states, and the report from which the appendix is written.
+"""The tests of key equations: the tolerance each one states, and the report from which the
+appendix is written.
 
-With FEWSTEP_EQUATIONS_REPORT=path, ``pytest tests/equations`` writes to that path what every test checked and how it ended.
+With FEWSTEP_EQUATIONS_REPORT=path, ``pytest tests/equations`` writes to that path what every test
+checked and how it ended.
 """
 
 import json
@@ -15,7 +17,9 @@ import pytest
 
 @pytest.fixture
 def tolerance(request):
-    """The tolerance in the test's ``equation`` marker: what the appendix prints is what the test used."""
+    """The tolerance in the test's ``equation`` marker: what the appendix prints is what the test
+    used.
+    """
     return request.node.get_closest_marker("equation").kwargs["tolerance"]
 
 
@@ -25,17 +29,40 @@ def pytest_collection_modifyitems(items):
         if not markers:
             continue
         marker = markers[0]
-        if len(markers) > 1 or len(marker.args) != 1 or "tolerance" not in marker.kwargs or not set(marker.kwargs) <= {"tolerance", "unit"}:
-            raise pytest.UsageError(f'{item.nodeid}: write once @pytest.mark.equation(name, tolerance=1e-9), with unit="…" if it has one')
+        if (
+            len(markers) > 1
+            or len(marker.args) != 1
+            or "tolerance" not in marker.kwargs
+            or not set(marker.kwargs) <= {"tolerance", "unit"}
+        ):
+            raise pytest.UsageError(
+                f'{item.nodeid}: write once @pytest.mark.equation(name, tolerance=1e-9), with unit="…" if it has one'
+            )
         if "tolerance" not in item.fixturenames:
-            raise pytest.UsageError(f"{item.nodeid}: must take the fixture `tolerance`, or the appendix prints one that nothing used")
-        sentence = re.match(r".+?[.!?](?=\s+[A-Z]|$)", " ".join((item.function.__doc__ or "").split()))
+            raise pytest.UsageError(
+                f"{item.nodeid}: must take the fixture `tolerance`, or the appendix prints one that nothing used"
+            )
+        sentence = re.match(
+            r".+?[.!?](?=\s+[A-Z]|$)", " ".join((item.function.__doc__ or "").split())
+        )
         if sentence is None:
-            raise pytest.UsageError(f"{item.nodeid}: the docstring must begin with a sentence that says what the test does")
+            raise pytest.UsageError(
+                f"{item.nodeid}: the docstring must begin with a sentence that says what the test does"
+            )
         # Properties travel with the report, also from a worker of pytest-xdist.
-        item.user_properties.append(("equation", {
-            "name": marker.args[0], "does": sentence.group(), "tolerance": marker.kwargs["tolerance"],
-            "unit": marker.kwargs.get("unit", ""), "file": item.path.name, "test": item.originalname}))
+        item.user_properties.append(
+            (
+                "equation",
+                {
+                    "name": marker.args[0],
+                    "does": sentence.group(),
+                    "tolerance": marker.kwargs["tolerance"],
+                    "unit": marker.kwargs.get("unit", ""),
+                    "file": item.path.name,
+                    "test": item.originalname,
+                },
+            )
+        )
 
 
 class Recorder:
@@ -48,8 +75,10 @@ class Recorder:
         about = dict(report.user_properties).get("equation")
         if about is None:
             return
-        test = self.tests.setdefault((about["file"], about["test"], about["name"]),
-                                     {**about, "outcome": "passed", "cases": 0, "duration": 0.0})
+        test = self.tests.setdefault(
+            (about["file"], about["test"], about["name"]),
+            {**about, "outcome": "passed", "cases": 0, "duration": 0.0},
+        )
         test["cases"] += report.when == "setup"
         test["duration"] = round(test["duration"] + report.duration, 3)
         if report.outcome != "passed" and test["outcome"] != "failed":
@@ -59,7 +88,11 @@ class Recorder:
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return  # interrupted: what is missing must not look as if it had not been asked for
         packages = {name: version(name) for name in ("torch", "numpy", "scipy")}
-        content = {"python": platform.python_version(), **packages, "tests": list(self.tests.values())}
+        content = {
+            "python": platform.python_version(),
+            **packages,
+            "tests": list(self.tests.values()),
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
 

@@ -6,7 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-spec = importlib.util.spec_from_file_location("verified_equations", ROOT / "book/_ext/verified_equations.py")
+spec = importlib.util.spec_from_file_location(
+    "verified_equations", ROOT / "book/_ext/verified_equations.py"
+)
 appendix = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(appendix)
 
@@ -18,7 +20,11 @@ def labelled():
 
 
 def marked():
-    return [name for path in Path(__file__).parent.glob("test_*.py") for name in MARKER.findall(path.read_text(encoding="utf-8"))]
+    return [
+        name
+        for path in Path(__file__).parent.glob("test_*.py")
+        for name in MARKER.findall(path.read_text(encoding="utf-8"))
+    ]
 
 
 def test_each_key_equation_has_a_test():
@@ -35,5 +41,9 @@ def test_each_label_is_used_once():
 
 def test_no_label_escapes_the_appendix():
     """A label in a form that the appendix does not read would be neither listed nor tested."""
-    written = [name for path in (ROOT / "book").glob("**/*.md") for name in appendix.ANY_LABEL.findall(path.read_text(encoding="utf-8"))]
+    written = [
+        name
+        for path in (ROOT / "book").glob("**/*.md")
+        for name in appendix.ANY_LABEL.findall(path.read_text(encoding="utf-8"))
+    ]
     assert sorted(written) == sorted(f"key-{name}" for name in labelled())

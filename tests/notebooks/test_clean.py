@@ -30,14 +30,20 @@ def test_there_are_notebooks():
 
 def test_valid_and_without_outputs(notebook):
     nbformat.validate(notebook)
-    kept = [number for number, cell in enumerate(notebook.cells) if cell.get("outputs") or cell.get("execution_count")]
+    kept = [
+        number
+        for number, cell in enumerate(notebook.cells)
+        if cell.get("outputs") or cell.get("execution_count")
+    ]
     assert not kept, f"cells {kept} hold outputs: jupyter nbconvert --clear-output --inplace"
 
 
 def test_begins_with_a_title_and_the_setup_cell(notebook):
     assert notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source.startswith("# ")
     tagged = [cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", [])]
-    assert tagged == code(notebook)[:1], "the first code cell, and no other, carries the tag 'setup'"
+    assert tagged == code(notebook)[:1], (
+        "the first code cell, and no other, carries the tag 'setup'"
+    )
 
 
 def test_is_mostly_prose_in_small_steps(notebook):

@@ -20,7 +20,9 @@ def site() -> Path:
         assert (Path(given) / "index.html").exists(), f"FEWSTEP_SITE={given} holds no index.html"
         return Path(given).resolve()
     out = ROOT / "build/smoke"
-    done = subprocess.run([sys.executable, ROOT / "tools/build.py", "--out", out], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools/build.py", "--out", out], capture_output=True, text=True
+    )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
     return out / "_build/html"
 
@@ -28,7 +30,11 @@ def site() -> Path:
 @pytest.fixture(scope="session")
 def pages(site) -> list[str]:
     """All pages but index.html, which only leads on to the title page."""
-    found = {page.relative_to(site).as_posix() for page in site.rglob("*.html") if "_static" not in page.parts}
+    found = {
+        page.relative_to(site).as_posix()
+        for page in site.rglob("*.html")
+        if "_static" not in page.parts
+    }
     assert {"index.html", "book/intro.html", "notebooks/quickstart.html"} <= found
     return sorted(found - {"index.html"})
 

@@ -9,7 +9,9 @@ PROSE = """() => {
   copy.querySelectorAll('pre, code, script, style, mjx-container').forEach(e => e.remove());
   return copy.textContent;
 }"""
-SEARCH_BOXES = "button.search-button, button.search-button-field, input[type=search], .bd-search input"
+SEARCH_BOXES = (
+    "button.search-button, button.search-button-field, input[type=search], .bd-search input"
+)
 
 
 @pytest.fixture(params=["http", "file"])
@@ -42,9 +44,17 @@ def opened(page, url):
 
 def test_pages_load_alone_and_without_errors(wide, pages, address):
     complaints, formulas = [], 0
-    wide.on("console", lambda message: message.type == "error" and complaints.append(f"{wide.url}: {message.text}"))
+    wide.on(
+        "console",
+        lambda message: (
+            message.type == "error" and complaints.append(f"{wide.url}: {message.text}")
+        ),
+    )
     wide.on("pageerror", lambda error: complaints.append(f"{wide.url}: {error}"))
-    wide.on("requestfailed", lambda request: complaints.append(f"{wide.url}: no answer from {request.url}"))
+    wide.on(
+        "requestfailed",
+        lambda request: complaints.append(f"{wide.url}: no answer from {request.url}"),
+    )
 
     def refuse(route):
         complaints.append(f"{wide.url} asks for {route.request.url}")
@@ -54,11 +64,17 @@ def test_pages_load_alone_and_without_errors(wide, pages, address):
     for name in pages:
         opened(wide, f"{address}/{name}")
         broken = "images => images.filter(i => i.complete && i.naturalWidth == 0).map(i => i.src.slice(0, 80))"
-        complaints += [f"{name}: broken picture {src}" for src in wide.locator("img").evaluate_all(broken)]
+        complaints += [
+            f"{name}: broken picture {src}" for src in wide.locator("img").evaluate_all(broken)
+        ]
         undrawn = wide.locator(".math:not(:has(mjx-container)), mjx-merror").count()
         complaints += [f"{name}: {undrawn} formulas are not drawn"] if undrawn else []
         prose = wide.evaluate(PROSE)
-        complaints += [f"{name}: raw TeX: {sign}" for sign in (r"\(", r"\[", "$", r"\frac", r"\sigma") if sign in prose]
+        complaints += [
+            f"{name}: raw TeX: {sign}"
+            for sign in (r"\(", r"\[", "$", r"\frac", r"\sigma")
+            if sign in prose
+        ]
         formulas += wide.locator(".math mjx-container").count()
     wide.goto(f"{address}/index.html")
     wide.wait_for_url(f"{address}/book/intro.html")
@@ -74,7 +90,9 @@ def test_sliders_move_by_mouse_and_keyboard(wide, pages, address):
             handle, caption = figure.locator("input[type=range]"), figure.locator("output")
 
             def shown():
-                visible = [i for i, frame in enumerate(figure.locator("img").all()) if frame.is_visible()]
+                visible = [
+                    i for i, frame in enumerate(figure.locator("img").all()) if frame.is_visible()
+                ]
                 assert len(visible) == 1, f"{name}: frames {visible} are shown at once"
                 return visible[0], caption.inner_text()
 
@@ -85,11 +103,15 @@ def test_sliders_move_by_mouse_and_keyboard(wide, pages, address):
             first = shown()
             wide.mouse.click(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2)
             end = shown()
-            assert (first[0], end[0]) == (0, last) and first[1] != end[1], f"{name}: by mouse {first} -> {end}"
+            assert (first[0], end[0]) == (0, last) and first[1] != end[1], (
+                f"{name}: by mouse {first} -> {end}"
+            )
             handle.press("Home")
             assert shown() == first, f"{name}: Home leads to {shown()}"
             handle.press("ArrowRight")
-            assert shown()[0] == 1 and shown()[1] != first[1], f"{name}: ArrowRight leads to {shown()}"
+            assert shown()[0] == 1 and shown()[1] != first[1], (
+                f"{name}: ArrowRight leads to {shown()}"
+            )
             moved += 1
     assert moved, "no page has a slider"
 
@@ -120,7 +142,9 @@ def test_one_search_box_which_finds_things(wide, narrow, pages, served):
         for name in ("book/intro.html", "notebooks/quickstart.html"):
             opened(page, f"{served}/{name}")
             boxes = page.locator(SEARCH_BOXES).locator("visible=true").count()
-            assert boxes == 1, f"{name} shows {boxes} search boxes at {page.viewport_size['width']} px"
+            assert boxes == 1, (
+                f"{name} shows {boxes} search boxes at {page.viewport_size['width']} px"
+            )
     opened(wide, f"{served}/search.html?q=score")
     wide.locator("#search-results li a").first.wait_for(timeout=10_000)
 

@@ -15,11 +15,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def builder(tmp_path, monkeypatch):
-    """tools/build.py in a small project; `builder.runs` lists what each run of Sphinx found from before."""
+    """tools/build.py in a small project; `builder.runs` lists what each run of Sphinx found from
+    before.
+    """
     spec = importlib.util.spec_from_file_location("build", ROOT / "tools/build.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for name in ("src/fewstep/solvers.py", "results/run.json", "constraints.txt", "tests/equations/test_one.py"):
+    for name in (
+        "src/fewstep/solvers.py",
+        "results/run.json",
+        "constraints.txt",
+        "tests/equations/test_one.py",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("first")
@@ -32,7 +39,9 @@ def builder(tmp_path, monkeypatch):
             Path(env["FEWSTEP_EQUATIONS_REPORT"]).parent.mkdir(parents=True, exist_ok=True)
             Path(env["FEWSTEP_EQUATIONS_REPORT"]).touch()
             return module.equations
-        module.runs.append(sorted(p.name for p in made.rglob("*") if p.is_file() and p.suffix != ".json"))
+        module.runs.append(
+            sorted(p.name for p in made.rglob("*") if p.is_file() and p.suffix != ".json")
+        )
         for name in (".jupyter_cache/executed", "html/page.html", ".doctrees/page"):
             (made / name).parent.mkdir(parents=True, exist_ok=True)
             (made / name).touch()
@@ -50,7 +59,9 @@ def test_executions_are_kept_and_pages_made_anew(builder):
     assert builder.runs == [[], ["executed"]]
 
 
-@pytest.mark.parametrize("name", ["src/fewstep/solvers.py", "results/run.json", "constraints.txt", "results/new.json"])
+@pytest.mark.parametrize(
+    "name", ["src/fewstep/solvers.py", "results/run.json", "constraints.txt", "results/new.json"]
+)
 def test_edits_drop_executions(builder, tmp_path, name):
     builder.again()
     (tmp_path / name).write_text("other")
@@ -104,7 +115,9 @@ def test_equations_are_verified_again_only_after_edits(builder, tmp_path):
     builder.again()
     builder.again()
     assert builder.verified == 1
-    for number, name in enumerate(("tests/equations/test_one.py", "src/fewstep/solvers.py"), start=2):
+    for number, name in enumerate(
+        ("tests/equations/test_one.py", "src/fewstep/solvers.py"), start=2
+    ):
         (tmp_path / name).write_text("other")
         builder.again()
         assert builder.verified == number
@@ -138,14 +151,26 @@ def small_site(tmp_path, code, repository=None):
     shutil.copytree(ROOT / "book", tmp_path / "book", ignore=shutil.ignore_patterns("*.md"))
     shutil.copy(ROOT / "_config.yml", tmp_path)
     (tmp_path / "book/intro.md").write_text("# Title\n")
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/intro\nchapters:\n- file: notebooks/one\n")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One"), nbformat.v4.new_code_cell(code)])
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/intro\nchapters:\n- file: notebooks/one\n"
+    )
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("# One"), nbformat.v4.new_code_cell(code)]
+    )
     (tmp_path / "notebooks").mkdir()
     nbformat.write(notebook, tmp_path / "notebooks/one.ipynb")
-    environment = {name: value for name, value in os.environ.items() if name != "FEWSTEP_REPOSITORY"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "FEWSTEP_REPOSITORY"
+    }
     if repository:
         environment["FEWSTEP_REPOSITORY"] = repository
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", tmp_path, "-W", "--keep-going"]
+    command = [
+        Path(sys.executable).with_name("jupyter-book"),
+        "build",
+        tmp_path,
+        "-W",
+        "--keep-going",
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     return done, (tmp_path / "_build/html/notebooks/one.html").read_text(encoding="utf8")
 
@@ -153,7 +178,10 @@ def small_site(tmp_path, code, repository=None):
 def test_colab_button_follows_the_repository(tmp_path):
     done, page = small_site(tmp_path, "1 + 1", "https://github.com/someone/theirs")
     assert done.returncode == 0, done.stderr
-    assert "https://colab.research.google.com/github/someone/theirs/blob/colab/notebooks/one.ipynb" in page
+    assert (
+        "https://colab.research.google.com/github/someone/theirs/blob/colab/notebooks/one.ipynb"
+        in page
+    )
 
 
 def test_no_repository_no_button(tmp_path):

@@ -8,11 +8,16 @@ from bs4 import BeautifulSoup
 
 @pytest.fixture(scope="module")
 def trees(site, pages):
-    return {site / name: BeautifulSoup((site / name).read_text(encoding="utf8"), "html.parser") for name in pages}
+    return {
+        site / name: BeautifulSoup((site / name).read_text(encoding="utf8"), "html.parser")
+        for name in pages
+    }
 
 
 def test_every_picture_has_alt_text(trees):
-    pictures = [(page.name, picture) for page, tree in trees.items() for picture in tree.select("img")]
+    pictures = [
+        (page.name, picture) for page, tree in trees.items() for picture in tree.select("img")
+    ]
     assert pictures
     # Sphinx falls back on the file's path, which tells a reader nothing.
     mute = [
@@ -24,7 +29,10 @@ def test_every_picture_has_alt_text(trees):
 
 
 def test_no_internal_link_is_dead(trees):
-    anchors = {page: {tag.get("id") or tag.get("name") for tag in tree.select("[id], a[name]")} for page, tree in trees.items()}
+    anchors = {
+        page: {tag.get("id") or tag.get("name") for tag in tree.select("[id], a[name]")}
+        for page, tree in trees.items()
+    }
     dead, checked = [], 0
     for page, tree in trees.items():
         for tag in tree.select("[href], [src]"):
@@ -35,12 +43,21 @@ def test_no_internal_link_is_dead(trees):
             checked += 1
             if not target.is_file():
                 dead.append(f"{page.name}: {link.geturl()}")
-            elif link.fragment and target in anchors and unquote(link.fragment) not in anchors[target]:
+            elif (
+                link.fragment
+                and target in anchors
+                and unquote(link.fragment) not in anchors[target]
+            ):
                 dead.append(f"{page.name}: {link.geturl()} (no such place on that page)")
     assert checked > 50
     assert not dead, "dead links:\n" + "\n".join(sorted(set(dead)))
 
 
 def test_tables_in_outputs_are_tables(trees):
-    raw = [page.name for page, tree in trees.items() for text in tree.select("p") if text.get_text().lstrip().startswith("| ")]
+    raw = [
+        page.name
+        for page, tree in trees.items()
+        for text in tree.select("p")
+        if text.get_text().lstrip().startswith("| ")
+    ]
     assert not raw, f"Markdown tables shown as text on {sorted(set(raw))}"

@@ -13,7 +13,9 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-REQUIREMENTS = [Requirement(line) for line in [*PROJECT["dependencies"], *EXTRAS["book"], *EXTRAS["test"]]]
+REQUIREMENTS = [
+    Requirement(line) for line in [*PROJECT["dependencies"], *EXTRAS["book"], *EXTRAS["test"]]
+]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 
 
@@ -28,7 +30,9 @@ def test_every_requirement_is_pinned_within_its_bounds():
     for requirement in REQUIREMENTS:
         pin = pins.get(canonicalize_name(requirement.name))
         assert pin, f"{requirement.name} is missing from constraints.txt"
-        assert pin in requirement.specifier, f"constraints.txt has {requirement.name}=={pin}, pyproject.toml {requirement}"
+        assert pin in requirement.specifier, (
+            f"constraints.txt has {requirement.name}=={pin}, pyproject.toml {requirement}"
+        )
 
 
 def test_conda_installs_the_same():
@@ -37,7 +41,10 @@ def test_conda_installs_the_same():
     assert python == f"python{PROJECT['requires-python']}"
     # No version stands in environment.yml but Python's: pip gets the one list that make uses.
     assert pip == {"pip": ["-c constraints.txt", "-e .[book,test]"]}
-    assert '-c constraints.txt' in (recipe := (ROOT / "Makefile").read_text()) and '-e ".[book,test]"' in recipe
+    assert (
+        "-c constraints.txt" in (recipe := (ROOT / "Makefile").read_text())
+        and '-e ".[book,test]"' in recipe
+    )
 
 
 def entries(node) -> list[str]:
@@ -45,22 +52,39 @@ def entries(node) -> list[str]:
     if isinstance(node, list):
         return [name for part in node for name in entries(part)]
     own = [node["file"]] if "file" in node else []
-    return own + [name for key in ("parts", "chapters", "sections") for name in entries(node.get(key, []))]
+    return own + [
+        name for key in ("parts", "chapters", "sections") for name in entries(node.get(key, []))
+    ]
 
 
 def test_contents_list_what_exists_and_all_of_it():
     listed = [TOC["root"], *entries(TOC)]
     there = {path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.glob("book/*.md")}
-    there |= {path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.glob("notebooks/*.ipynb")}
+    there |= {
+        path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.glob("notebooks/*.ipynb")
+    }
     assert sorted(listed) == sorted(there)
 
 
 def test_no_file_names_a_package_registry():
     try:
-        tracked = subprocess.check_output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT)
+        tracked = subprocess.check_output(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT
+        )
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("needs a git checkout")
-    hosts = re.compile(rb"(py" rb"pi\.org|python" rb"hosted\.org|download\.py" rb"torch\.org|registry\.npm" rb"js\.org|ana" rb"conda\.org)")
+    hosts = re.compile(
+        rb"(py"
+        rb"pi\.org|python"
+        rb"hosted\.org|download\.py"
+        rb"torch\.org|registry\.npm"
+        rb"js\.org|ana"
+        rb"conda\.org)"
+    )
     files = [ROOT / name for name in tracked.decode().split("\0") if name]
-    named = [str(path.relative_to(ROOT)) for path in files if path.is_file() and hosts.search(path.read_bytes())]
+    named = [
+        str(path.relative_to(ROOT))
+        for path in files
+        if path.is_file() and hosts.search(path.read_bytes())
+    ]
     assert files and not named

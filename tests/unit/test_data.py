@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from fewstep import data
+from fewstep import data, toys
 
 
 def test_digits_are_mapped_exactly():
@@ -109,7 +109,9 @@ def test_bad_image_folders_are_refused(folder, tmp_path_factory):
     whole = (folder / "red" / "1.png").read_bytes()
     (folder / "red" / "1.png").write_bytes(whole[: len(whole) // 2])
     (folder / "blue" / "2.png").write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match=r"2 of 7 pictures cannot be read.*blue.2\.png.*red.1\.png"):
+    with pytest.raises(
+        ValueError, match=r"2 of 7 pictures cannot be read.*blue.2\.png.*red.1\.png"
+    ):
         data.image_folder(folder, 16)
     Image.new("RGB", (16, 16)).save(folder / "loose.png")
     with pytest.raises(ValueError, match="not both"):
@@ -174,8 +176,14 @@ def test_a_download_with_the_wrong_hash_is_thrown_away(server, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("load, file", [(data.fashion_mnist, "FashionMNIST/raw/train-images-idx3-ubyte.gz"),
-                                        (data.cifar10, "cifar-10-python.tar.gz"), (data.food101, "food-101.tar.gz")])  # fmt: skip
+@pytest.mark.parametrize(
+    "load, file",
+    [
+        (data.fashion_mnist, "FashionMNIST/raw/train-images-idx3-ubyte.gz"),
+        (data.cifar10, "cifar-10-python.tar.gz"),
+        (data.food101, "food-101.tar.gz"),
+    ],
+)
 def test_without_a_network_the_message_says_what_to_do(load, file, tmp_path, monkeypatch):
     import urllib.request
 
@@ -187,7 +195,12 @@ def test_without_a_network_the_message_says_what_to_do(load, file, tmp_path, mon
     with pytest.raises(RuntimeError) as caught:
         load("train")
     text = str(caught.value)
-    assert "no network" in text and str(tmp_path / Path(file)) in text and "http" in text and "md5" in text
+    assert (
+        "no network" in text
+        and str(tmp_path / Path(file)) in text
+        and "http" in text
+        and "md5" in text
+    )
     with pytest.raises(ValueError, match="split = 'valid'.*'train' or 'test'"):
         load("valid")
 
@@ -202,13 +215,19 @@ def test_food101_is_decoded_once_and_kept(tmp_path, monkeypatch):
     for name, colour in names.items():
         (tmp_path / "food-101" / "images" / name).mkdir(parents=True)
         for i, size in enumerate([(512, 384), (100, 200)]):
-            Image.new("RGB", size, colour).save(tmp_path / "food-101" / "images" / name / f"{i}.jpg", quality=95)
+            Image.new("RGB", size, colour).save(
+                tmp_path / "food-101" / "images" / name / f"{i}.jpg", quality=95
+            )
     (tmp_path / "food-101" / "meta").mkdir()
-    (tmp_path / "food-101" / "meta" / "test.json").write_text(json.dumps({n: [f"{n}/0", f"{n}/1"] for n in names}))
+    (tmp_path / "food-101" / "meta" / "test.json").write_text(
+        json.dumps({n: [f"{n}/0", f"{n}/1"] for n in names})
+    )
     images = data.food101("test", size=16)
     assert images.x.shape == (4, 3, 16, 16) and images.x.dtype == torch.uint8
     assert images.classes == ("apple_pie", "waffles") and images.labels.tolist() == [0, 0, 1, 1]
-    assert (images.x[0, 0] > 250).all() and (images.x[2, 2] > 250).all() and (images.x[2, 0] < 5).all()
+    assert (
+        (images.x[0, 0] > 250).all() and (images.x[2, 2] > 250).all() and (images.x[2, 0] < 5).all()
+    )
     (tmp_path / "food101-16px-test.safetensors").rename(tmp_path / "kept")
     (tmp_path / "food-101" / "images" / "waffles" / "1.jpg").unlink()
     with pytest.raises(RuntimeError, match="food-101 is not complete.*remove it"):
@@ -220,37 +239,47 @@ def test_food101_is_decoded_once_and_kept(tmp_path, monkeypatch):
 
 def fashion_here():
     folder = os.environ.get("FEWSTEP_DATA")
-    return bool(folder) and (Path(folder) / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").exists()
+    return (
+        bool(folder) and (Path(folder) / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").exists()
+    )
 
 
 @pytest.mark.skipif(not fashion_here(), reason="FEWSTEP_DATA has no FashionMNIST/raw")
 def test_fashion_mnist_is_found():
     train, test = data.fashion_mnist("train"), data.fashion_mnist("test")
     assert train.x.shape == (60_000, 1, 28, 28) and test.x.shape == (10_000, 1, 28, 28)
-    assert abs(train.x.float().mean() / 255 - 0.2860) < 1e-4 and abs(train.x.float().std() / 255 - 0.3530) < 1e-4
+    assert (
+        abs(train.x.float().mean() / 255 - 0.2860) < 1e-4
+        and abs(train.x.float().std() / 255 - 0.3530) < 1e-4
+    )
     assert train.classes[9] == "Ankle boot" and torch.bincount(train.labels).tolist() == [6000] * 10
 
 
-@pytest.mark.parametrize("name, dimensions", [("two_deltas", 1), ("grid25", 2), ("moons", 2), ("spiral", 2), ("checkerboard", 2)])
+@pytest.mark.parametrize(
+    "name, dimensions",
+    [("two_deltas", 1), ("grid25", 2), ("moons", 2), ("spiral", 2), ("checkerboard", 2)],
+)
 def test_toys(name, dimensions):
-    x = data.toy(name, 5000, seed=1)
+    x = toys.toy(name, 5000, seed=1)
     assert x.shape == (5000, dimensions) and x.dtype == torch.float32 and x.abs().max() < 1.3
-    assert torch.equal(x, data.toy(name, 5000, seed=1)) and not torch.equal(x, data.toy(name, 5000, seed=2))
+    assert torch.equal(x, toys.toy(name, 5000, seed=1)) and not torch.equal(
+        x, toys.toy(name, 5000, seed=2)
+    )
     assert x.mean(0).abs().max() < 0.2
 
 
 def test_toys_have_their_shape():
     from fewstep.toys import GRID25_MEANS, GRID25_STD
 
-    assert data.two_deltas(500).unique().tolist() == [-1, 1]
-    distance, nearest = torch.cdist(data.grid25(5000), GRID25_MEANS).min(1)
+    assert toys.two_deltas(500).unique().tolist() == [-1, 1]
+    distance, nearest = torch.cdist(toys.grid25(5000), GRID25_MEANS).min(1)
     assert len(nearest.unique()) == 25 and abs(distance.square().mean() / 2 - GRID25_STD**2) < 1e-4
-    square = ((data.checkerboard(5000) + 1) * 2).floor().sum(1)
+    square = ((toys.checkerboard(5000) + 1) * 2).floor().sum(1)
     assert (square % 2 == 0).all()
 
 
 def test_bad_toys_are_refused():
     with pytest.raises(ValueError, match="name = 'swirl'.*spiral"):
-        data.toy("swirl", 10)
+        toys.toy("swirl", 10)
     with pytest.raises(ValueError, match="n = 0"):
-        data.moons(0)
+        toys.moons(0)

@@ -1,4 +1,6 @@
-"""Exact denoisers against brute force: integrals on a line, differences formed one by one, derivatives of the log-density."""
+"""Exact denoisers against brute force: integrals on a line, differences formed one by one,
+derivatives of the log-density.
+"""
 
 import math
 
@@ -24,8 +26,15 @@ def max_abs(a, b):
     return float((a - b).abs().max())
 
 
-GAUSSIAN = Gaussian(torch.tensor([1.0, -2.0, 0.5]), torch.tensor([[2.0, 0.6, 0.1], [0.6, 1.0, -0.3], [0.1, -0.3, 0.25]]))
-MIXTURE = Mixture(torch.tensor([[-2.0, 0.0, 1.0], [1.0, 1.0, 0.0]]), torch.tensor([0.09, 0.5]), torch.tensor([0.3, 0.7]))
+GAUSSIAN = Gaussian(
+    torch.tensor([1.0, -2.0, 0.5]),
+    torch.tensor([[2.0, 0.6, 0.1], [0.6, 1.0, -0.3], [0.1, -0.3, 0.25]]),
+)
+MIXTURE = Mixture(
+    torch.tensor([[-2.0, 0.0, 1.0], [1.0, 1.0, 0.0]]),
+    torch.tensor([0.09, 0.5]),
+    torch.tensor([0.3, 0.7]),
+)
 DATA_SET = DataSet(randn(50, 3, seed=1))
 EXACT = {"gaussian": GAUSSIAN, "mixture": MIXTURE, "data set": DATA_SET}
 every_denoiser = pytest.mark.parametrize("denoiser", EXACT.values(), ids=EXACT)
@@ -39,7 +48,10 @@ def normal(x, mean, variance):
 
 
 def posterior_mean_and_density(prior, x, sigma):
-    """E[x0 | x] and p(x; σ) in one dimension, by the trapezoidal rule over x0. ``prior``: a function of x0."""
+    """E[x0 | x] and p(x; σ) in one dimension, by the trapezoidal rule over x0.
+
+    ``prior``: a function of x0.
+    """
     x0 = torch.linspace(-12, 12, 400_001, dtype=torch.float64)
     joint = prior(x0) * normal(x, x0, sigma**2)
     density = torch.trapezoid(joint, x0)
@@ -59,7 +71,9 @@ def test_posterior_mean_by_integration(x, sigma):
     for denoiser, prior in priors:
         mean, density = posterior_mean_and_density(prior, x, sigma)
         assert float(denoiser(one(x)[None], sigma)) == pytest.approx(float(mean), abs=1e-8)
-        assert float(denoiser.log_density(one(x)[None], sigma)) == pytest.approx(float(density.log()), abs=1e-7)
+        assert float(denoiser.log_density(one(x)[None], sigma)) == pytest.approx(
+            float(density.log()), abs=1e-7
+        )
 
 
 @pytest.mark.parametrize("sigma", LEVELS)
@@ -72,7 +86,9 @@ def test_data_set_is_the_mixture_of_its_points(sigma):
 
 @every_denoiser
 def test_limits_of_the_noise_level(denoiser):
-    """Without noise the best guess is x itself, or the nearest point; under overwhelming noise it is the mean of the data."""
+    """Without noise the best guess is x itself, or the nearest point; under overwhelming noise it
+    is the mean of the data.
+    """
     draws = denoiser.sample(200_000, generator())
     far = denoiser(randn(5, 3), 1e5)
     assert max_abs(far, draws.mean(0)) < 0.02
@@ -116,7 +132,10 @@ def test_gaussian_flow_solves_the_ode():
     x, sigma, h = randn(10, 3) * 4, 2.0, 1e-5
     slope = (GAUSSIAN.flow(x, sigma, sigma + h) - GAUSSIAN.flow(x, sigma, sigma - h)) / (2 * h)
     assert max_abs(slope, (x - GAUSSIAN(x, sigma)) / sigma) < 1e-8
-    assert max_abs(GAUSSIAN.flow(GAUSSIAN.flow(x, 2.0, 0.7), 0.7, 0.1), GAUSSIAN.flow(x, 2.0, 0.1)) < 1e-12
+    assert (
+        max_abs(GAUSSIAN.flow(GAUSSIAN.flow(x, 2.0, 0.7), 0.7, 0.1), GAUSSIAN.flow(x, 2.0, 0.1))
+        < 1e-12
+    )
     assert max_abs(GAUSSIAN.flow(x, 2.0, 2.0), x) < 1e-12
 
 
@@ -128,7 +147,9 @@ def test_gaussian_flow_carries_noisy_data_to_data():
 
 
 def test_gaussian_with_a_singular_covariance():
-    flat = Gaussian(torch.zeros(2), torch.tensor([[1.0, 1.0], [1.0, 1.0]]))  # all data on the diagonal
+    flat = Gaussian(
+        torch.zeros(2), torch.tensor([[1.0, 1.0], [1.0, 1.0]])
+    )  # all data on the diagonal
     D = flat(randn(5, 2), 0.3)
     assert max_abs(D[:, 0], D[:, 1]) < 1e-12
     assert max_abs(flat.flow(randn(5, 2), 0.3, 0.0).diff(dim=1), torch.zeros(5, 1)) < 1e-7
@@ -139,9 +160,20 @@ def test_gaussian_with_a_singular_covariance():
 
 @every_denoiser
 def test_draws_have_the_moments_of_the_data(denoiser):
-    """The mean and covariance of 200,000 draws, against the denoiser itself: D at large σ, and cov = lim σ² ∂D/∂x."""
+    """The mean and covariance of 200,000 draws, against the denoiser itself: D at large σ, and cov
+    = lim σ² ∂D/∂x.
+    """
     draws, sigma = denoiser.sample(200_000, generator()), 1e3
-    jacobian = torch.stack([(denoiser(e[None], sigma) - denoiser(-e[None], sigma))[0] / 2 for e in torch.eye(3).double() * 10], 1) / 10
+    jacobian = (
+        torch.stack(
+            [
+                (denoiser(e[None], sigma) - denoiser(-e[None], sigma))[0] / 2
+                for e in torch.eye(3).double() * 10
+            ],
+            1,
+        )
+        / 10
+    )
     assert draws.dtype == torch.float64 and draws.shape == (200_000, 3)
     assert max_abs(draws.mean(0), denoiser(torch.zeros(1, 3).double(), sigma)[0]) < 0.02
     assert max_abs(torch.cov(draws.T), jacobian * sigma**2) < 0.03
@@ -152,10 +184,12 @@ def test_draws_have_the_moments_of_the_data(denoiser):
 
 
 def test_data_set_is_exact_at_small_noise():
-    """σ = 0.002 on 10,000 points of 784 numbers, float32 in: against float64 differences formed one by one.
+    """σ = 0.002 on 10,000 points of 784 numbers, float32 in: against float64 differences formed
+    one by one.
 
-    In float32 the expansion ‖x‖² − 2 x·y + ‖y‖² is off by about 1e-4 here, and σ² is 4e-6: it would be noise.
-    Pairs of points closer than σ make the softmax choose between neighbours, where such an error shows.
+    In float32 the expansion ‖x‖² − 2 x·y + ‖y‖² is off by about 1e-4 here, and σ² is 4e-6: it would
+    be noise. Pairs of points closer than σ make the softmax choose between neighbours, where such
+    an error shows.
     """
     sigma = 0.002
     points = torch.rand(10_000, 784, generator=generator()) * 2 - 1
@@ -182,7 +216,9 @@ def test_chunks_change_nothing(chunk, sigma):
 def test_far_points_do_not_overflow():
     D = DATA_SET(1e3 * randn(4, 3), 0.002)
     assert bool(torch.isfinite(D).all())
-    assert bool(((D[:, None] - DATA_SET.points).abs().sum(-1).amin(1) < 1e-9).all())  # each the nearest point itself
+    assert bool(
+        ((D[:, None] - DATA_SET.points).abs().sum(-1).amin(1) < 1e-9).all()
+    )  # each the nearest point itself
 
 
 # --- shapes and types
@@ -219,7 +255,9 @@ def test_data_set_of_images():
 def test_d_lies_among_the_points(sigma, scale, seed):
     """A posterior mean over points lies inside their bounding box."""
     D = DATA_SET(scale * randn(5, 3, seed=seed), sigma)
-    assert bool((D >= DATA_SET.points.amin(0) - 1e-9).all()) and bool((D <= DATA_SET.points.amax(0) + 1e-9).all())
+    assert bool((DATA_SET.points.amin(0) - 1e-9 <= D).all()) and bool(
+        (DATA_SET.points.amax(0) + 1e-9 >= D).all()
+    )
 
 
 # --- bad input
@@ -228,12 +266,24 @@ nan, eye, x = float("nan"), torch.eye(3), torch.zeros(2, 3)
 BAD = {
     "mean is a table": ("mean.shape", lambda: Gaussian(eye, eye)),
     "cov has another size": ("cov.shape", lambda: Gaussian(torch.zeros(2), eye)),
-    "cov is not symmetric": ("cov", lambda: Gaussian(torch.zeros(2), torch.tensor([[1.0, 0.5], [0.0, 1.0]]))),
+    "cov is not symmetric": (
+        "cov",
+        lambda: Gaussian(torch.zeros(2), torch.tensor([[1.0, 0.5], [0.0, 1.0]])),
+    ),
     "cov is indefinite": ("cov's smallest eigenvalue", lambda: Gaussian(torch.zeros(3), -eye)),
     "cov is NaN": ("cov", lambda: Gaussian(torch.zeros(3), eye * nan)),
-    "means are a list": ("means.shape", lambda: Mixture(torch.zeros(3), torch.ones(3), torch.ones(3) / 3)),
-    "variances are negative": ("variances", lambda: Mixture(eye, -torch.ones(3), torch.ones(3) / 3)),
-    "variances are too few": ("variances.shape", lambda: Mixture(eye, torch.ones(2), torch.ones(3) / 3)),
+    "means are a list": (
+        "means.shape",
+        lambda: Mixture(torch.zeros(3), torch.ones(3), torch.ones(3) / 3),
+    ),
+    "variances are negative": (
+        "variances",
+        lambda: Mixture(eye, -torch.ones(3), torch.ones(3) / 3),
+    ),
+    "variances are too few": (
+        "variances.shape",
+        lambda: Mixture(eye, torch.ones(2), torch.ones(3) / 3),
+    ),
     "weights do not sum to 1": ("weights", lambda: Mixture(eye, torch.ones(3), torch.ones(3))),
     "weights are NaN": ("weights", lambda: Mixture(eye, torch.ones(3), torch.ones(3) * nan)),
     "no points": ("points", lambda: DataSet(torch.zeros(0, 3))),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewstep import grids, schedules
@@ -53,7 +53,10 @@ def test_edm_by_hand():
     n, rho = 18, 7
     high, low = 80 ** (1 / rho), 0.002 ** (1 / rho)
     by_hand = [(high + i / (n - 1) * (low - high)) ** rho for i in range(n)] + [0.0]
-    assert max_abs(grids.edm(n) / torch.tensor(by_hand).double().clamp(min=1e-9), grids.edm(n).sign()) < 1e-6
+    assert (
+        max_abs(grids.edm(n) / torch.tensor(by_hand).double().clamp(min=1e-9), grids.edm(n).sign())
+        < 1e-6
+    )
     assert float(grids.edm(n)[0]) == pytest.approx(80, rel=1e-12)
     assert float(grids.edm(n)[-2]) == pytest.approx(0.002, rel=1e-12)
 
@@ -70,13 +73,18 @@ def test_ve_is_geometric():
 
 def test_vp_is_uniform_in_time():
     sigmas = grids.vp(1000)
-    assert max_abs(VP().sigma_inv(sigmas[:-1]), torch.linspace(1, 1e-3, 1000, dtype=torch.float64)) < 1e-12
+    assert (
+        max_abs(VP().sigma_inv(sigmas[:-1]), torch.linspace(1, 1e-3, 1000, dtype=torch.float64))
+        < 1e-12
+    )
 
 
 def test_iddpm_levels_by_independent_code():
-    """The recursion again, in plain Python; and at every level that C_1 does not clip, the closed form of the cosine schedule.
+    """The recursion again, in plain Python; and at every level that C_1 does not clip, the closed
+    form of the cosine schedule.
 
-    Where nothing is clipped, (u_{j−1}² + 1)/(u_j² + 1) = ᾱ_j/ᾱ_{j−1} in the paper's ᾱ, so u² + 1 is ᾱ_M/ᾱ_j.
+    Where nothing is clipped, (u_{j−1}² + 1)/(u_j² + 1) = ᾱ_j/ᾱ_{j−1} in the paper's ᾱ, so u² + 1 is
+    ᾱ_M/ᾱ_j.
     """
     M, C1, C2 = 1000, 0.001, 0.008
     alpha_bar = [math.sin(math.pi / 2 * j / (M * (C2 + 1))) ** 2 for j in range(M + 1)]
@@ -86,9 +94,13 @@ def test_iddpm_levels_by_independent_code():
     levels = grids.iddpm_levels()
     assert levels.dtype == torch.float64 and levels.shape == (1001,) and levels[-1] == 0
     assert max_abs(levels[:-1] / torch.tensor(u, dtype=torch.float64)[:-1], torch.ones(1000)) < 1e-9
-    closed = torch.tensor([math.sqrt(alpha_bar[M] / a - 1) for a in alpha_bar[1:M]], dtype=torch.float64)
+    closed = torch.tensor(
+        [math.sqrt(alpha_bar[M] / a - 1) for a in alpha_bar[1:M]], dtype=torch.float64
+    )
     assert max_abs(levels[1:-1] / closed, torch.ones(999)) < 1e-9
-    ends = [float(levels[j]) for j in (0, 1, 8, 999)]  # u_0 is where C_1 clips; u_8 is why j_0 = 8: close to EDM's 80
+    ends = [
+        float(levels[j]) for j in (0, 1, 8, 999)
+    ]  # u_0 is where C_1 clips; u_8 is why j_0 = 8: close to EDM's 80
     assert ends == pytest.approx([20291.17, 641.662, 80.2037, 0.0064254], rel=1e-4)
 
 
@@ -116,7 +128,9 @@ def test_round_to_moves_each_level_to_the_nearest_and_keeps_zero():
     levels = grids.iddpm_levels()
     sigmas = grids.edm(10)
     rounded = grids.round_to(sigmas, levels)
-    assert_is_a_grid(rounded, 10)  # 0.002 is nearer to u_M = 0 than to u_{M−1}, but only 0 itself may become 0
+    assert_is_a_grid(
+        rounded, 10
+    )  # 0.002 is nearer to u_M = 0 than to u_{M−1}, but only 0 itself may become 0
     for sigma, moved in zip(sigmas[:-1], rounded[:-1]):
         assert moved in levels[:-1]
         assert abs(moved - sigma) == (levels[:-1] - sigma).abs().min()
@@ -127,7 +141,12 @@ def test_round_to_moves_each_level_to_the_nearest_and_keeps_zero():
 
 
 @settings(max_examples=60, deadline=None)
-@given(n=st.integers(1, 200), low=st.floats(1e-4, 1), factor=st.floats(1.5, 1e5), rho=st.floats(0.5, 20))
+@given(
+    n=st.integers(1, 200),
+    low=st.floats(1e-4, 1),
+    factor=st.floats(1.5, 1e5),
+    rho=st.floats(0.5, 20),
+)
 def test_edm_and_ve_with_any_parameters(n, low, factor, rho):
     high = low * factor
     for sigmas in (grids.edm(n, low, high, rho), grids.ve(n, low, high)):
@@ -138,7 +157,12 @@ def test_edm_and_ve_with_any_parameters(n, low, factor, rho):
 
 
 @settings(max_examples=40, deadline=None)
-@given(n=st.integers(1, 200), beta_d=st.floats(0, 30), beta_min=st.floats(0.01, 5), t_min=st.floats(1e-5, 0.5))
+@given(
+    n=st.integers(1, 200),
+    beta_d=st.floats(0, 30),
+    beta_min=st.floats(0.01, 5),
+    t_min=st.floats(1e-5, 0.5),
+)
 def test_vp_with_any_parameters(n, beta_d, beta_min, t_min):
     sigmas = grids.vp(n, VP(beta_d, beta_min), t_min)
     assert_is_a_grid(sigmas, n)
@@ -195,7 +219,10 @@ BAD = {
     "M is 0": ("M", lambda: grids.iddpm_levels(0)),
     "c1 is negative": ("c1, c2", lambda: grids.iddpm_levels(10, c1=-1.0)),
     "j0 is M": ("j0", lambda: grids.iddpm(1, M=10, j0=10)),
-    "two levels round to one": ("sigmas", lambda: grids.round_to(grids.edm(18), torch.tensor([1.0, 80.0]))),
+    "two levels round to one": (
+        "sigmas",
+        lambda: grids.round_to(grids.edm(18), torch.tensor([1.0, 80.0])),
+    ),
     "no level is positive": ("levels", lambda: grids.round_to(grids.edm(18), torch.zeros(3))),
     "levels are NaN": ("levels", lambda: grids.round_to(grids.edm(18), torch.tensor([1.0, nan]))),
     "levels are one number": ("levels", lambda: grids.round_to(grids.edm(18), 1.0)),

@@ -25,7 +25,9 @@ def test_lognormal_has_its_quantiles():
     quantiles = stats.lognorm(s=1.2, scale=math.exp(-1.2)).ppf(U.double().numpy())
     assert max_abs(losses.lognormal(U) / torch.from_numpy(quantiles), torch.ones(1000)) < 1e-9
     assert float(losses.lognormal(torch.tensor([0.5]))) == pytest.approx(math.exp(-1.2))
-    assert float(losses.lognormal(torch.tensor([0.5]), mean=0.3, std=2.0)) == pytest.approx(math.exp(0.3))
+    assert float(losses.lognormal(torch.tensor([0.5]), mean=0.3, std=2.0)) == pytest.approx(
+        math.exp(0.3)
+    )
 
 
 def test_log_uniform_has_its_quantiles():
@@ -79,13 +81,20 @@ def test_loss_by_hand():
         sigma = math.exp(-1.2 + 1.2 * stats.norm.ppf(float(u[i])))
         D = denoiser((x0 + sigma * noise)[i : i + 1], sigma)[0].detach()
         weight = (sigma**2 + 0.25) / (0.5 * sigma) ** 2
-        assert float(loss[i]) == pytest.approx(weight * float((D - x0[i]).square().mean()), rel=1e-4)
+        assert float(loss[i]) == pytest.approx(
+            weight * float((D - x0[i]).square().mean()), rel=1e-4
+        )
 
 
-@pytest.mark.parametrize("p", [preconditioning.edm(0.5), preconditioning.vp(), preconditioning.ve(), preconditioning.iddpm()],
-                         ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "p",
+    [preconditioning.edm(0.5), preconditioning.vp(), preconditioning.ve(), preconditioning.iddpm()],
+    ids=lambda p: p.name,
+)
 def test_loss_is_the_squared_error_of_the_network(p):
-    """As λ c_out² = 1, the loss is ‖F − target‖²/dim with target = (x0 − c_skip x)/c_out; for ε-prediction, the noise itself."""
+    """As λ c_out² = 1, the loss is ‖F − target‖²/dim with target = (x0 − c_skip x)/c_out; for
+    ε-prediction, the noise itself.
+    """
     x0, u, noise = batch()
     sigma = losses.log_uniform(u)[:, None, None, None]
     loss = losses.denoising(Denoiser(Linear(), p), x0, u, noise, levels=losses.log_uniform).detach()
@@ -98,7 +107,9 @@ def test_loss_is_the_squared_error_of_the_network(p):
 
 
 def test_an_untrained_network_has_loss_one_on_the_digits():
-    """F = 0 and unit-variance targets: the loss starts at 1 at every noise level, which is why training is well scaled."""
+    """F = 0 and unit-variance targets: the loss starts at 1 at every noise level, which is why
+    training is well scaled.
+    """
     from sklearn.datasets import load_digits
 
     x0 = torch.from_numpy(load_digits().data).float() / 8 - 1
@@ -122,9 +133,13 @@ def test_loss_draws_nothing_and_passes_gradients_and_labels():
 
 
 def test_loss_is_smallest_at_the_best_linear_network():
-    """For N(0, σ_data²) the exact D is c_skip x: the best F is 0 at every noise level, and the loss has its minimum there."""
+    """For N(0, σ_data²) the exact D is c_skip x: the best F is 0 at every noise level, and the
+    loss has its minimum there.
+    """
     x0, u, noise = batch(4000)
-    mean = lambda w: float(losses.edm(Denoiser(Linear(w), preconditioning.edm(0.5)), x0, u, noise).detach().mean())
+    mean = lambda w: float(
+        losses.edm(Denoiser(Linear(w), preconditioning.edm(0.5)), x0, u, noise).detach().mean()
+    )
     assert mean(0.0) < mean(0.1) and mean(0.0) < mean(-0.1)
 
 
@@ -143,7 +158,10 @@ BAD = {
     "x0 is of bytes": ("x0.dtype", lambda: losses.edm(D, x0.to(torch.uint8), u, noise)),
     "std is 0": ("std", lambda: losses.lognormal(u, std=0.0)),
     "mean is NaN": ("mean", lambda: losses.lognormal(u, mean=nan)),
-    "levels the wrong way round": ("sigma_min, sigma_max", lambda: losses.log_uniform(u, 100.0, 0.02)),
+    "levels the wrong way round": (
+        "sigma_min, sigma_max",
+        lambda: losses.log_uniform(u, 100.0, 0.02),
+    ),
     "sigma_min is 0": ("sigma_min, sigma_max", lambda: losses.log_uniform(u, 0.0)),
     "t_min is 1": ("t_min", lambda: losses.uniform_in_time(u, t_min=1.0)),
 }

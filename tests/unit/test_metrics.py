@@ -28,11 +28,13 @@ def classifier():
 
 
 def gaussian(n, mean, factor, seed):
-    z = torch.randn(n, len(mean), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    z = torch.randn(
+        n, len(mean), generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     return mean + z @ factor.T
 
 
-# --- Fréchet distance -----------------------------------------------------------------------------------------
+# --- Fréchet distance -----------------------------------------------------------------------------
 
 
 def exact(mean1, cov1, mean2, cov2):
@@ -55,14 +57,18 @@ def test_fd_of_gaussian_features_is_the_closed_form():
     a, b = gaussian(100_000, mean1, factor1, 2), gaussian(100_000, mean2, factor2, 3)
     assert metrics.fd(a, b, None) == pytest.approx(expected, rel=0.02)
     # and exactly, for the sample moments
-    assert metrics.fd(a, b, None) == pytest.approx(exact(a.mean(0), a.T.cov(), b.mean(0), b.T.cov()), rel=1e-4)
+    assert metrics.fd(a, b, None) == pytest.approx(
+        exact(a.mean(0), a.T.cov(), b.mean(0), b.T.cov()), rel=1e-4
+    )
 
 
 def test_fd_one_dimension_and_itself():
     a = torch.randn(5000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     b = 3 * a + 2  # (μ₁ − μ₂)² + (σ₁ − σ₂)²
     expected = float((a.mean() - b.mean()) ** 2 + (a.std() - b.std()) ** 2)
-    assert metrics.fd(a.expand(-1, 2), b.expand(-1, 2), None) == pytest.approx(2 * expected, rel=1e-4)
+    assert metrics.fd(a.expand(-1, 2), b.expand(-1, 2), None) == pytest.approx(
+        2 * expected, rel=1e-4
+    )
     assert abs(metrics.fd(a.expand(-1, 2), a.expand(-1, 2), None)) < 1e-5
 
 
@@ -78,22 +84,45 @@ class Pictures(Dataset):
 
 
 def test_the_short_way_is_torch_fidelitys_own_number(digits, classifier):
-    """fd_c, kid and precision_recall against calculate_metrics on the registered extractor, end to end."""
+    """fd_c, kid and precision_recall against calculate_metrics on the registered extractor, end to
+    end.
+    """
     from torch_fidelity import calculate_metrics, register_feature_extractor
 
     a, b = digits.split(900)
-    noisy = (a.x + 0.2 * torch.randn(a.x.shape, generator=torch.Generator().manual_seed(0))).clamp(-1, 1)
+    noisy = (a.x + 0.2 * torch.randn(a.x.shape, generator=torch.Generator().manual_seed(0))).clamp(
+        -1, 1
+    )
     register_feature_extractor("course-digits", metrics.extractor_class(classifier))
     sets = [Pictures(metrics.to_rgb("x", x)) for x in (noisy, b.x)]
-    theirs = calculate_metrics(input1=sets[0], input2=sets[1], feature_extractor="course-digits", fid=True, kid=True,
-                               prc=True, kid_subset_size=300, kid_subsets=20, rng_seed=4, cuda=False, cache=False,
-                               save_cpu_ram=True, verbose=False)  # fmt: skip
-    assert metrics.fd_c(noisy, b, classifier) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
+    theirs = calculate_metrics(
+        input1=sets[0],
+        input2=sets[1],
+        feature_extractor="course-digits",
+        fid=True,
+        kid=True,
+        prc=True,
+        kid_subset_size=300,
+        kid_subsets=20,
+        rng_seed=4,
+        cuda=False,
+        cache=False,
+        save_cpu_ram=True,
+        verbose=False,
+    )
+    assert metrics.fd_c(noisy, b, classifier) == pytest.approx(
+        theirs["frechet_inception_distance"], rel=1e-4
+    )
     reference = metrics.features(b, classifier)
     assert metrics.fd_c(noisy, reference, classifier) == metrics.fd_c(noisy, b, classifier)
-    assert metrics.fd(noisy, b, "course-digits") == metrics.fd_c(noisy, b, classifier)  # by its registered name
+    assert metrics.fd(noisy, b, "course-digits") == metrics.fd_c(
+        noisy, b, classifier
+    )  # by its registered name
     kid = metrics.kid(noisy, b, classifier, subset_size=300, subsets=20, seed=4)
-    assert kid == pytest.approx((theirs["kernel_inception_distance_mean"], theirs["kernel_inception_distance_std"]), rel=1e-4)
+    assert kid == pytest.approx(
+        (theirs["kernel_inception_distance_mean"], theirs["kernel_inception_distance_std"]),
+        rel=1e-4,
+    )
     assert metrics.precision_recall(noisy, b, classifier) == (theirs["precision"], theirs["recall"])
 
 
@@ -108,8 +137,10 @@ def test_grey_and_colour_and_bytes_agree(digits, classifier):
     assert torch.equal(f, metrics.features(x, classifier, batch_size=50))
     direct = classifier.features(bytes_.float() / 127.5 - 1)
     assert (f - direct).abs().max() < 1e-5
-    assert torch.equal(metrics.features(3 * digits.x[:5].clamp(-0.4, 0.4), classifier),
-                       metrics.features((3 * digits.x[:5].clamp(-0.4, 0.4)).clamp(-1, 1), classifier))  # fmt: skip
+    assert torch.equal(
+        metrics.features(3 * digits.x[:5].clamp(-0.4, 0.4), classifier),
+        metrics.features((3 * digits.x[:5].clamp(-0.4, 0.4)).clamp(-1, 1), classifier),
+    )
 
 
 def test_silent(digits, classifier, capfd):
@@ -120,11 +151,14 @@ def test_silent(digits, classifier, capfd):
     assert out == err == ""
 
 
-# --- the others -----------------------------------------------------------------------------------------------
+# --- the others -----------------------------------------------------------------------------------
 
 
 def test_kid_is_unbiased_and_grows():
-    a, b, c = (gaussian(400, torch.full((8,), m), torch.eye(8, dtype=torch.float64), i) for i, m in enumerate([0.0, 0.0, 1.0]))
+    a, b, c = (
+        gaussian(400, torch.full((8,), m), torch.eye(8, dtype=torch.float64), i)
+        for i, m in enumerate([0.0, 0.0, 1.0])
+    )
     same, std = metrics.kid(a, b, None)
     assert abs(same) < 3 * std and std > 0
     assert metrics.kid(a, c, None)[0] > 10 * abs(same)
@@ -132,7 +166,9 @@ def test_kid_is_unbiased_and_grows():
 
 def test_precision_and_recall_tell_quality_from_variety():
     eye = torch.eye(4, dtype=torch.float64)
-    real = torch.cat([gaussian(300, torch.full((4,), m), 0.1 * eye, i) for i, m in enumerate([-1.0, 1.0])])
+    real = torch.cat(
+        [gaussian(300, torch.full((4,), m), 0.1 * eye, i) for i, m in enumerate([-1.0, 1.0])]
+    )
     one_mode = gaussian(600, torch.full((4,), 1.0), 0.1 * eye, 5)
     precision, recall = metrics.precision_recall(one_mode, real, None)
     assert precision > 0.9 and 0.4 < recall < 0.55
@@ -147,12 +183,17 @@ def test_floor_is_positive_and_falls_with_n(digits, classifier):
     assert means[100][0] > means[300][0] > means[898][0] > 0
     assert all(std > 0 for _, std in means.values())
     assert means[300] == metrics.floor(digits, 300, classifier, seeds=8)
-    # features of unit covariance: E |difference of means|² = 2d / n, and E ¼ |difference of covariances|² = d (d + 1) / 2n
+    # features of unit covariance: E |difference of means|² = 2d / n, and E ¼ |difference of
+    # covariances|² = d (d + 1) / 2n
     g, d, n = torch.randn(40_000, 4, generator=torch.Generator().manual_seed(0)), 4, 500
-    assert metrics.floor(g, n, seeds=100)[0] == pytest.approx((2 * d + d * (d + 1) / 2) / n, rel=0.05)
+    assert metrics.floor(g, n, seeds=100)[0] == pytest.approx(
+        (2 * d + d * (d + 1) / 2) / n, rel=0.05
+    )
 
 
-@pytest.mark.parametrize("side, channels", [(8, 1), (21, 1), (22, 3), (28, 1), (32, 3), (64, 3), (176, 1)])
+@pytest.mark.parametrize(
+    "side, channels", [(8, 1), (21, 1), (22, 3), (28, 1), (32, 3), (64, 3), (176, 1)]
+)
 def test_ms_ssim_works_at_every_size(side, channels):
     x = torch.rand(4, channels, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
     assert metrics.ms_ssim(x[:1].expand(4, -1, -1, -1), pairs=5) == pytest.approx(1, abs=1e-4)
@@ -164,13 +205,19 @@ def test_ms_ssim_is_the_standard_one_where_that_is_defined():
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
     a = torch.rand(1, 1, 180, 180, generator=torch.Generator().manual_seed(0))
-    b = (a + 0.3 * torch.rand(1, 1, 180, 180, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
+    b = (a + 0.3 * torch.rand(1, 1, 180, 180, generator=torch.Generator().manual_seed(1))).clamp(
+        0, 1
+    )
     bytes_ = torch.cat([a, b]).mul(255).round()
-    standard = multiscale_structural_similarity_index_measure(bytes_[:1], bytes_[1:], data_range=255.0)
-    assert metrics.ms_ssim(bytes_.to(torch.uint8), pairs=3) == pytest.approx(float(standard), abs=2e-4)
+    standard = multiscale_structural_similarity_index_measure(
+        bytes_[:1], bytes_[1:], data_range=255.0
+    )
+    assert metrics.ms_ssim(bytes_.to(torch.uint8), pairs=3) == pytest.approx(
+        float(standard), abs=2e-4
+    )
 
 
-# --- FID itself -----------------------------------------------------------------------------------------------
+# --- FID itself -----------------------------------------------------------------------------------
 
 
 def test_fid_without_weights_says_what_to_do_and_does_not_hang(monkeypatch, tmp_path):
@@ -192,7 +239,9 @@ def test_fid_without_weights_says_what_to_do_and_does_not_hang(monkeypatch, tmp_
 
 
 def test_fid_is_the_same_code_with_inceptions_name(monkeypatch):
-    """fid asks for the 2048 features of Inception-v3, compatible with the original weights, and nothing else."""
+    """fid asks for the 2048 features of Inception-v3, compatible with the original weights, and
+    nothing else.
+    """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     asked = []
@@ -209,7 +258,7 @@ def test_fid_is_the_same_code_with_inceptions_name(monkeypatch):
     assert FeatureExtractorInceptionV3.get_default_feature_layer_for_metric("fid") == "2048"
 
 
-# --- bad input ------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -270,7 +319,7 @@ def test_other_bad_arguments_are_refused(digits, classifier):
         metrics.ms_ssim(x[:, :, :4, :4])
 
 
-# --- classifiers ----------------------------------------------------------------------------------------------
+# --- classifiers ----------------------------------------------------------------------------------
 
 
 def test_a_classifier_is_trained_repeatably(digits):
@@ -278,7 +327,9 @@ def test_a_classifier_is_trained_repeatably(digits):
     first = metrics.train_classifier(part, epochs=6, progress=False)
     torch.rand(1)  # another global random state
     second = metrics.train_classifier(part, epochs=6, progress=False)
-    assert all(torch.equal(p, q) for p, q in zip(first.state_dict().values(), second.state_dict().values()))
+    assert all(
+        torch.equal(p, q) for p, q in zip(first.state_dict().values(), second.state_dict().values())
+    )
     assert classifiers.accuracy(first, part) > 0.6
     other = metrics.train_classifier(part, epochs=1, seed=1, progress=False)
     assert not torch.equal(first.decide.weight, other.decide.weight)
@@ -292,12 +343,22 @@ def test_recorded_digits_classifier(digits, classifier):
     assert path.stat().st_size < 1e6
     recorded = metrics.load_classifier("digits")
     unseen, _ = digits.split(897, seed=0)
-    assert classifiers.accuracy(recorded, unseen) == checkpoints.read_metadata(path)["test_accuracy"] > 0.98
+    assert (
+        classifiers.accuracy(recorded, unseen)
+        == checkpoints.read_metadata(path)["test_accuracy"]
+        > 0.98
+    )
     reference = metrics.features(unseen, recorded)
     g = torch.Generator().manual_seed(0)
-    distances = [metrics.fd_c(unseen.x + s * torch.randn(unseen.x.shape, generator=g), reference, recorded)
-                 for s in (0, 0.1, 0.2, 0.4, 0.8)]  # fmt: skip
-    assert distances == sorted(distances) and abs(distances[0]) < 1e-3 and distances[3] > metrics.floor(reference, 448)[0]
+    distances = [
+        metrics.fd_c(unseen.x + s * torch.randn(unseen.x.shape, generator=g), reference, recorded)
+        for s in (0, 0.1, 0.2, 0.4, 0.8)
+    ]
+    assert (
+        distances == sorted(distances)
+        and abs(distances[0]) < 1e-3
+        and distances[3] > metrics.floor(reference, 448)[0]
+    )
     few = unseen.subset(unseen.labels < 5)
     assert metrics.fd_c(few, reference, recorded) > 5 * metrics.floor(reference, 448)[0]
 
@@ -307,7 +368,10 @@ def test_recorded_fashion_classifier():
 
     path = results.weights("fashion-mnist-classifier")
     assert path.stat().st_size < 1e6
-    assert metrics.load_classifier("fashion-mnist").features(torch.zeros(2, 1, 28, 28)).shape == (2, 64)
+    assert metrics.load_classifier("fashion-mnist").features(torch.zeros(2, 1, 28, 28)).shape == (
+        2,
+        64,
+    )
     assert checkpoints.read_metadata(path)["test_accuracy"] > 0.91
 
 

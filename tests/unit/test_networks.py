@@ -11,7 +11,9 @@ def max_abs(a, b):
 
 
 def unet(image_channels=1, **settings):
-    """A small U-Net with every weight random: a fresh one returns 0, because its last layer starts at 0."""
+    """A small U-Net with every weight random: a fresh one returns 0, because its last layer starts
+    at 0.
+    """
     torch.manual_seed(0)
     network = UNet(image_channels, **{"channels": 16, "blocks": 1, **settings})
     for parameter in network.parameters():
@@ -36,10 +38,19 @@ def test_output_has_the_shape_of_the_input(channels, size, classes, attention):
         assert bool(torch.isfinite(F).all()) and F.std() > 0
 
 
-@pytest.mark.parametrize("channels, multipliers, blocks", [(8, (1,), 1), (48, (1, 2), 1), (24, (1, 3, 5), 2), (72, (2,), 1)])
+@pytest.mark.parametrize(
+    "channels, multipliers, blocks",
+    [(8, (1,), 1), (48, (1, 2), 1), (24, (1, 3, 5), 2), (72, (2,), 1)],
+)
 def test_any_width_and_depth(channels, multipliers, blocks):
     """Also widths that 32 groups do not divide."""
-    network = unet(1, channels=channels, multipliers=multipliers, blocks=blocks, attention=(True,) * len(multipliers))
+    network = unet(
+        1,
+        channels=channels,
+        multipliers=multipliers,
+        blocks=blocks,
+        attention=(True,) * len(multipliers),
+    )
     x, c_noise = inputs(2, 1, 8, 8)
     assert network(x, c_noise).shape == x.shape
 
@@ -59,7 +70,9 @@ def test_samples_do_not_see_each_other():
     x, c_noise = inputs(3, 1, 8, 8)
     labels = torch.tensor([0, 1, 2])
     together = network(x, c_noise, labels)
-    alone = torch.cat([network(x[i : i + 1], c_noise[i : i + 1], labels[i : i + 1]) for i in range(3)])
+    alone = torch.cat(
+        [network(x[i : i + 1], c_noise[i : i + 1], labels[i : i + 1]) for i in range(3)]
+    )
     assert max_abs(together, alone) < 1e-5
 
 
@@ -98,7 +111,12 @@ def test_attention_is_softmax_attention():
     weights = torch.softmax(q.transpose(1, 2) @ k / 16**0.5, dim=-1)  # (2, query, key)
     expected = x + layer.out((v @ weights.transpose(1, 2)).reshape(x.shape))
     assert max_abs(layer(x), expected) < 1e-5
-    assert (Attention(128).heads, Attention(64).heads, Attention(32).heads, Attention(96).heads) == (2, 1, 1, 1)
+    assert (
+        Attention(128).heads,
+        Attention(64).heads,
+        Attention(32).heads,
+        Attention(96).heads,
+    ) == (2, 1, 1, 1)
 
 
 def test_a_fresh_block_is_its_skip():
@@ -138,7 +156,10 @@ BAD = {
     "no levels": ("multipliers", lambda: UNet(1, multipliers=())),
     "channels not a multiple of 8": ("channels", lambda: UNet(1, channels=12)),
     "no channels": ("channels", lambda: UNet(1, channels=0)),
-    "attention for too few levels": ("attention", lambda: UNet(1, multipliers=(1, 2), attention=(True,))),
+    "attention for too few levels": (
+        "attention",
+        lambda: UNet(1, multipliers=(1, 2), attention=(True,)),
+    ),
     "no blocks": ("blocks, image_channels, classes", lambda: UNet(1, blocks=0)),
     "no image channels": ("blocks, image_channels, classes", lambda: UNet(0)),
     "dropout of 1": ("dropout", lambda: UNet(1, dropout=1.0)),
@@ -147,7 +168,10 @@ BAD = {
     "no channel axis": ("x.shape", lambda: plain(x[:, 0], c_noise)),
     "one c_noise too many": ("c_noise.shape", lambda: plain(x, torch.zeros(3))),
     "c_noise is one number": ("c_noise.shape", lambda: plain(x, torch.tensor(0.0))),
-    "labels for a network without classes": ("labels", lambda: plain(x, c_noise, torch.tensor([0, 1]))),
+    "labels for a network without classes": (
+        "labels",
+        lambda: plain(x, c_noise, torch.tensor([0, 1])),
+    ),
     "label out of range": ("labels", lambda: conditional(x, c_noise, torch.tensor([0, 4]))),
     "label below 0": ("labels", lambda: conditional(x, c_noise, torch.tensor([-1, 0]))),
     "labels are floats": ("labels", lambda: conditional(x, c_noise, torch.tensor([0.0, 1.0]))),

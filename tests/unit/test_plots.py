@@ -40,6 +40,7 @@ def displayed(monkeypatch):
 @pytest.fixture
 def draw():
     """A bar as high as the value; ``draw.calls`` lists the values drawn."""
+
     def bar(value):
         bar.calls.append(value)
         figure, axes = plt.subplots(figsize=(3, 2))
@@ -60,7 +61,7 @@ def pixels(image):
 
 def test_show_has_alternative_text_and_leaves_no_figure_open(displayed, draw):
     plots.show(draw(3), 'A bar of "height" 3 < 4.')
-    image, = tags(displayed[0]._repr_html_(), "img")
+    (image,) = tags(displayed[0]._repr_html_(), "img")
     assert image["alt"] == 'A bar of "height" 3 < 4.' and image["width"] == "288"
     assert pixels(image).shape[:2] == (288, 432)
     assert repr(displayed[0]) == '[A bar of "height" 3 < 4.]'
@@ -93,14 +94,23 @@ def test_static_slider_holds_all_frames_and_shows_the_first(static, draw):
     frames = tags(static, "img")
     assert draw.calls == [1, 5, 9] and plt.get_fignums() == []
     assert ["hidden" in frame for frame in frames] == [False, True, True]
-    assert [frame["alt"] for frame in frames] == [f'A bar. height "h" = {value}.' for value in ("1.0", "5.0", "9.0")]
-    assert [frame["data-caption"] for frame in frames] == [f'height "h" = {value}' for value in ("1.0", "5.0", "9.0")]
+    assert [frame["alt"] for frame in frames] == [
+        f'A bar. height "h" = {value}.' for value in ("1.0", "5.0", "9.0")
+    ]
+    assert [frame["data-caption"] for frame in frames] == [
+        f'height "h" = {value}' for value in ("1.0", "5.0", "9.0")
+    ]
     assert len({pixels(frame).tobytes() for frame in frames}) == 3
 
 
 def test_static_slider_needs_nothing_from_outside(static):
-    control, = tags(static, "input")
-    assert (control["type"], control["min"], control["max"], control["value"]) == ("range", "0", "2", "0")
+    (control,) = tags(static, "input")
+    assert (control["type"], control["min"], control["max"], control["value"]) == (
+        "range",
+        "0",
+        "2",
+        "0",
+    )
     assert (control["aria-label"], control["aria-valuetext"]) == ('height "h"', 'height "h" = 1.0')
     assert tags(static, "script") == [] and "http" not in control["oninput"]
 
@@ -117,9 +127,11 @@ def test_live_slider_draws_the_chosen_frame_once(displayed, draw, static):
     assert isinstance(control, ipywidgets.SelectionSlider) and control.description == 'height "h"'
     for index, calls in ((0, [1]), (2, [1, 9]), (1, [1, 9, 5]), (2, [1, 9, 5])):
         control.index = index
-        image, = tags(picture.value, "img")
+        (image,) = tags(picture.value, "img")
         assert image["alt"] == frames[index]["alt"]
-        assert (pixels(image) == pixels(frames[index])).all(), "the live picture is not the static one"
+        assert (pixels(image) == pixels(frames[index])).all(), (
+            "the live picture is not the static one"
+        )
         assert draw.calls == calls
 
 
@@ -153,7 +165,7 @@ def test_tile_refuses_other_shapes(shape):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_has_a_title_and_no_axes(channels):
     figure = plots.pictures(torch.zeros(4, channels, 8, 8), "Nothing", columns=4)
-    axes, = figure.axes
+    (axes,) = figure.axes
     assert axes.get_title() == "Nothing" and not axes.axison
     plt.close(figure)
 
@@ -162,4 +174,9 @@ def test_style_tells_lines_apart_without_colour():
     with plt.rc_context():
         plots.style()
         cycle = list(plt.rcParams["axes.prop_cycle"])
-    assert len({entry["color"] for entry in cycle}) == len({entry["marker"] for entry in cycle}) == len(cycle) >= 6
+    assert (
+        len({entry["color"] for entry in cycle})
+        == len({entry["marker"] for entry in cycle})
+        == len(cycle)
+        >= 6
+    )

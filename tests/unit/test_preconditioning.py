@@ -1,4 +1,6 @@
-"""Preconditioning: the formulas of the four papers, and what EDM's are for, measured on real pictures."""
+"""Preconditioning: the formulas of the four papers, and what EDM's are for, measured on real
+pictures.
+"""
 
 import math
 import os
@@ -38,7 +40,9 @@ def digits():
 
 
 def fashion_mnist():
-    raw = Path(os.environ.get("FEWSTEP_DATA", "")) / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte"
+    raw = (
+        Path(os.environ.get("FEWSTEP_DATA", "")) / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte"
+    )
     if "FEWSTEP_DATA" not in os.environ or not raw.exists():
         pytest.skip("FEWSTEP_DATA names no folder with FashionMNIST/raw/t10k-images-idx3-ubyte")
     pixels = np.frombuffer(raw.read_bytes(), dtype=np.uint8, offset=16).reshape(10_000, 784)[:2000]
@@ -51,10 +55,14 @@ def fashion_mnist():
 @pytest.mark.parametrize("data", [digits, fashion_mnist])
 @pytest.mark.parametrize("sigma", [0.002, 0.1, 0.5, 2.0, 80.0])
 def test_edm_inputs_and_targets_have_unit_variance_on_real_data(data, sigma):
-    """With σ_data the measured standard deviation of the pixels, both what the network sees and what it must return vary by 1."""
+    """With σ_data the measured standard deviation of the pixels, both what the network sees and
+    what it must return vary by 1.
+    """
     x0, sigma = data(), torch.tensor(sigma, dtype=torch.float64)
     p = preconditioning.edm(float(x0.std()))
-    x = x0 + sigma * torch.randn(x0.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = x0 + sigma * torch.randn(
+        x0.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     network_input = p.c_in(sigma) * x
     target = (x0 - p.c_skip(sigma) * x) / p.c_out(sigma)  # what F must be for D to be x0
     assert float(network_input.var()) == pytest.approx(1, abs=0.02)
@@ -62,7 +70,9 @@ def test_edm_inputs_and_targets_have_unit_variance_on_real_data(data, sigma):
 
 
 def test_a_wrong_sigma_data_is_seen():
-    """With σ_data half as large again, inputs are too small where noise is low, and targets where it is high."""
+    """With σ_data half as large again, inputs are too small where noise is low, and targets where
+    it is high.
+    """
     x0 = digits()
     p = preconditioning.edm(1.5 * float(x0.std()))
     noise = torch.randn(x0.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -74,16 +84,20 @@ def test_a_wrong_sigma_data_is_seen():
 
 @pytest.mark.parametrize("sigma", [0.02, 0.3, 0.5, 1.0, 20.0])
 def test_edm_skip_amplifies_errors_least(sigma):
-    """For any c_skip, unit-variance targets need c_out² = Var[x0 − c_skip x], by which D multiplies the network's error.
+    """For any c_skip, unit-variance targets need c_out² = Var[x0 − c_skip x], by which D
+    multiplies the network's error.
 
-    EDM's c_skip is where that is smallest, found here by trying all c_skip on a grid, on the digits.
+    EDM's c_skip is where that is smallest, found here by trying all c_skip on a grid, on the
+    digits.
     """
     x0 = digits()
     x0 = x0 - x0.mean()
     noise = torch.randn(x0.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     p, sigma = preconditioning.edm(float(x0.std())), torch.tensor(sigma, dtype=torch.float64)
     c_skip = torch.linspace(0, 1, 201, dtype=torch.float64)
-    amplification = torch.stack([((1 - c) * x0 - c * sigma * noise).square().mean() for c in c_skip])
+    amplification = torch.stack(
+        [((1 - c) * x0 - c * sigma * noise).square().mean() for c in c_skip]
+    )
     assert float(c_skip[amplification.argmin()]) == pytest.approx(float(p.c_skip(sigma)), abs=0.01)
     assert float(amplification.min()) == pytest.approx(float(p.c_out(sigma)) ** 2, rel=0.02)
 
@@ -102,7 +116,9 @@ def test_edm_by_hand():
         assert float(p.weight(s)) == pytest.approx((sigma**2 + v) / (sigma * 0.5) ** 2)
 
 
-@pytest.mark.parametrize("name, out, scale", [("vp", -1, True), ("iddpm", -1, True), ("ve", 1, False)])
+@pytest.mark.parametrize(
+    "name, out, scale", [("vp", -1, True), ("iddpm", -1, True), ("ve", 1, False)]
+)
 def test_the_others_by_hand(name, out, scale):
     p = ALL[name]
     assert max_abs(p.c_skip(SIGMAS), torch.ones(5)) == 0
@@ -124,14 +140,18 @@ def test_c_noise_is_what_each_network_was_trained_with():
 
 @every
 def test_weight_cancels_the_output_scale(p):
-    """λ c_out² = 1: at every noise level the loss is the plain squared error of the network's own output."""
+    """λ c_out² = 1: at every noise level the loss is the plain squared error of the network's own
+    output.
+    """
     assert max_abs(p.weight(SIGMAS) * p.c_out(SIGMAS) ** 2, torch.ones(5)) < 1e-12
 
 
 @settings(max_examples=50, deadline=None)
 @given(sigma=st.floats(1e-3, 1e3), sigma_data=st.floats(0.01, 10))
 def test_edm_identities_for_any_parameters(sigma, sigma_data):
-    """Input variance c_in² (σ_data² + σ²), target variance [(1 − c_skip)² σ_data² + c_skip² σ²]/c_out² and λ c_out²: all 1."""
+    """Input variance c_in² (σ_data² + σ²), target variance [(1 − c_skip)² σ_data² + c_skip²
+    σ²]/c_out² and λ c_out²: all 1.
+    """
     p, s = preconditioning.edm(sigma_data), torch.tensor(sigma, dtype=torch.float64)
     c_skip, c_out, c_in = float(p.c_skip(s)), float(p.c_out(s)), float(p.c_in(s))
     assert c_in**2 * (sigma_data**2 + sigma**2) == pytest.approx(1)
@@ -173,7 +193,11 @@ def test_denoiser_returns_the_type_and_shape_of_x(p, dtype):
         x = torch.randn(shape, dtype=dtype)
         one = denoiser(x, 0.7)
         assert one.shape == x.shape and one.dtype == dtype
-        for sigma in (torch.tensor(0.7), torch.tensor([0.7]), torch.full((3,), 0.7, dtype=torch.float64)):
+        for sigma in (
+            torch.tensor(0.7),
+            torch.tensor([0.7]),
+            torch.full((3,), 0.7, dtype=torch.float64),
+        ):
             assert max_abs(denoiser(x, sigma), one) < 1e-6 * float(one.abs().max())
 
 
@@ -194,7 +218,9 @@ def test_only_the_network_runs_in_half_precision(p, batch):
 
 
 def test_the_perfect_network_gives_the_exact_denoiser():
-    """F = (D* − c_skip x)/c_out for Gaussian data, as a network in its own variables, wrapped: D* comes back."""
+    """F = (D* − c_skip x)/c_out for Gaussian data, as a network in its own variables, wrapped: D*
+    comes back.
+    """
     data, p = Gaussian(torch.zeros(2), torch.tensor([[0.3, 0.1], [0.1, 0.2]])), ALL["edm"]
 
     class Perfect(nn.Module):

@@ -75,7 +75,15 @@ def test_highest_level_is_sigma_at_the_end_of_the_domain(process):
 @every_process
 def test_float64_out_in_the_shape_of_t(process):
     for t in (0.5, torch.tensor(0.5, dtype=torch.float32), torch.full((3, 2), 0.5)):
-        for function in (process.sigma, process.dsigma, process.s, process.ds, process.f, process.g, process.sigma_inv):
+        for function in (
+            process.sigma,
+            process.dsigma,
+            process.s,
+            process.ds,
+            process.f,
+            process.g,
+            process.sigma_inv,
+        ):
             result = function(t)
             assert result.dtype == torch.float64 and result.shape == torch.as_tensor(t).shape
 
@@ -87,7 +95,10 @@ def test_float64_out_in_the_shape_of_t(process):
 def test_drift_and_diffusion_follow_from_s_and_sigma(process):
     t = times(process)
     assert max_abs(process.f(t), process.ds(t) / process.s(t)) < 1e-9
-    assert max_abs(process.g(t), process.s(t) * (2 * process.dsigma(t) * process.sigma(t)).sqrt()) < 1e-9
+    assert (
+        max_abs(process.g(t), process.s(t) * (2 * process.dsigma(t) * process.sigma(t)).sqrt())
+        < 1e-9
+    )
 
 
 def test_drift_and_diffusion_by_hand():
@@ -107,7 +118,10 @@ def test_from_sde_finds_vp():
 
 
 def test_from_sde_finds_sub_vp():
-    """Song et al. 2021, eq. 29: x_t has mean e^{−B/2} x_0 and standard deviation 1 − e^{−B}, so σ = 2 sinh(B/2)."""
+    """Song et al. 2021, eq.
+
+    29: x_t has mean e^{−B/2} x_0 and standard deviation 1 − e^{−B}, so σ = 2 sinh(B/2).
+    """
     t = torch.linspace(0.001, 1, 101, dtype=torch.float64)
     assert max_abs(SUB_VP.s(t), torch.exp(-growth(t) / 2)) < 1e-10
     assert max_abs(SUB_VP.sigma(t) / (2 * torch.sinh(growth(t) / 2)), torch.ones(101)) < 1e-6
@@ -116,7 +130,9 @@ def test_from_sde_finds_sub_vp():
 
 @every_process
 def test_marginals_of_the_sde(process):
-    """The mean and variance of Euler–Maruyama's forward paths from x_0 = 1, by their exact recursion, tend to s and s²σ²."""
+    """The mean and variance of Euler–Maruyama's forward paths from x_0 = 1, by their exact
+    recursion, tend to s and s²σ².
+    """
     end, n = min(process.domain[1], 2.0), 20_000
     h, mean, variance = end / n, 1.0, 0.0
     t = torch.arange(n, dtype=torch.float64) * h
@@ -128,7 +144,9 @@ def test_marginals_of_the_sde(process):
 
 @every_process
 def test_simulated_paths_and_perturb_have_the_same_marginals(process):
-    """20,000 paths of dx = f x dt + g dw from x_0 = 2, and as many draws of ``perturb``: standard errors are about 0.7 %."""
+    """20,000 paths of dx = f x dt + g dw from x_0 = 2, and as many draws of ``perturb``: standard
+    errors are about 0.7 %.
+    """
     end, steps, n = min(process.domain[1], 1.0) * 0.5, 400, 20_000
     generator = torch.Generator().manual_seed(0)
     noise = lambda: torch.randn(n, 1, dtype=torch.float64, generator=generator)
@@ -158,7 +176,9 @@ def test_vp_keeps_unit_variance():
         assert max_abs(process.s(t) ** 2 * (1 + process.sigma(t) ** 2), torch.ones(101)) < 1e-12
 
 
-@pytest.mark.parametrize("low, high, t_min", [(0.02, 100, 1e-3), (0.01, 80, 1e-3), (0.002, 80, 1e-5), (0.1, 10, 0.01)])
+@pytest.mark.parametrize(
+    "low, high, t_min", [(0.02, 100, 1e-3), (0.01, 80, 1e-3), (0.002, 80, 1e-5), (0.1, 10, 0.01)]
+)
 def test_vp_with_levels_hits_them(low, high, t_min):
     process = VP.with_levels(low, high, t_min)
     assert float(process.sigma(t_min)) == pytest.approx(low, rel=1e-9)
@@ -166,9 +186,13 @@ def test_vp_with_levels_hits_them(low, high, t_min):
 
 
 def test_vp_with_default_levels_is_the_default_schedule():
-    """Solving for the levels that the default schedule has gives the default schedule back; other levels give another one."""
+    """Solving for the levels that the default schedule has gives the default schedule back; other
+    levels give another one.
+    """
     same = VP.with_levels(float(VP().sigma(1e-3)), float(VP().sigma(1.0)))
-    assert same.beta_d == pytest.approx(19.9, rel=1e-6) and same.beta_min == pytest.approx(0.1, rel=1e-6)
+    assert same.beta_d == pytest.approx(19.9, rel=1e-6) and same.beta_min == pytest.approx(
+        0.1, rel=1e-6
+    )
     assert VP.with_levels(0.02, 80).beta_d != pytest.approx(19.9, rel=0.01)
 
 
@@ -185,7 +209,10 @@ def test_vp_round_trip(process, t):
 
 
 @settings(max_examples=50, deadline=None)
-@given(process=vps | st.sampled_from([EDM(), VE()]), t=st.lists(inner_times, min_size=2, max_size=5, unique=True))
+@given(
+    process=vps | st.sampled_from([EDM(), VE()]),
+    t=st.lists(inner_times, min_size=2, max_size=5, unique=True),
+)
 def test_sigma_is_increasing(process, t):
     t = torch.tensor(sorted(t), dtype=torch.float64)
     assert bool((process.sigma(t).diff() >= 0).all())
@@ -195,7 +222,10 @@ def test_sigma_is_increasing(process, t):
 @settings(max_examples=20, deadline=None)
 @given(process=vps, t=inner_times)
 def test_from_sde_agrees_with_any_vp(process, t):
-    other = FromSDE(lambda t: -(process.beta_min + process.beta_d * t) / 2, lambda t: np.sqrt(process.beta_min + process.beta_d * t))
+    other = FromSDE(
+        lambda t: -(process.beta_min + process.beta_d * t) / 2,
+        lambda t: np.sqrt(process.beta_min + process.beta_d * t),
+    )
     assert float(other.s(t)) == pytest.approx(float(process.s(t)), rel=1e-8)
     assert float(other.sigma(t)) == pytest.approx(float(process.sigma(t)), rel=1e-6)
 
@@ -218,17 +248,29 @@ BAD = {
     "lowest level is zero": ("sigma_min, sigma_max", lambda: VP.with_levels(0.0, 80)),
     "level is NaN": ("sigma_max", lambda: VP.with_levels(0.02, float("nan"))),
     "t_min is 0": ("t_min", lambda: VP.with_levels(0.02, 80, t_min=0.0)),
-    "levels would need a negative β_min": ("sigma_min, sigma_max, t_min", lambda: VP.with_levels(0.002, 80)),
-    "levels would need a negative β_d": ("sigma_min, sigma_max, t_min", lambda: VP.with_levels(0.5, 10)),
+    "levels would need a negative β_min": (
+        "sigma_min, sigma_max, t_min",
+        lambda: VP.with_levels(0.002, 80),
+    ),
+    "levels would need a negative β_d": (
+        "sigma_min, sigma_max, t_min",
+        lambda: VP.with_levels(0.5, 10),
+    ),
     "drift is NaN": ("drift", lambda: FromSDE(lambda t: t * np.nan, lambda t: 1 + t)),
     "diffusion is negative": ("diffusion", lambda: FromSDE(lambda t: -t, lambda t: t - 0.5)),
-    "t_max is infinite": ("t_max", lambda: FromSDE(lambda t: -t, lambda t: 1 + t, t_max=float("inf"))),
+    "t_max is infinite": (
+        "t_max",
+        lambda: FromSDE(lambda t: -t, lambda t: 1 + t, t_max=float("inf")),
+    ),
     "x0 is NaN": ("x0", lambda: VP().perturb(x / 0, 0.5, x)),
     "x0 is of integers": ("x0.dtype", lambda: VP().perturb(x.long(), 0.5, x)),
     "x0 has no batch": ("x0.shape", lambda: VP().perturb(x[0], 0.5, x[0])),
     "noise is NaN": ("noise", lambda: VP().perturb(x, 0.5, x / 0)),
     "noise has another shape": ("noise.shape", lambda: VP().perturb(x, 0.5, x[:1])),
-    "one time too many": ("per-sample coefficient's shape", lambda: VP().perturb(x, torch.tensor([0.1, 0.2, 0.3]), x)),
+    "one time too many": (
+        "per-sample coefficient's shape",
+        lambda: VP().perturb(x, torch.tensor([0.1, 0.2, 0.3]), x),
+    ),
 }
 
 

@@ -10,7 +10,10 @@ import torch
 
 from fewstep import _files, results
 
-ROWS = [{"solver": "Euler", "nfe": 10, "fd": [1.0, 1.2, 1.1]}, {"solver": "Heun", "nfe": 9, "fd": [0.4, 0.5, 0.6]}]
+ROWS = [
+    {"solver": "Euler", "nfe": 10, "fd": [1.0, 1.2, 1.1]},
+    {"solver": "Heun", "nfe": 9, "fd": [0.4, 0.5, 0.6]},
+]
 
 
 @pytest.fixture(autouse=True)
@@ -20,19 +23,45 @@ def on_the_cpu(monkeypatch):
 
 def test_a_run_goes_to_a_file_and_back(tmp_path):
     rows = [{"a": torch.tensor([1.0, 2.0]), "b": torch.tensor(3)}, {"a": [0.5, 0.25], "b": 4}]
-    path = results.record("a-run", rows, settings={"steps": 5, "at": Path("x")}, seeds=range(2), samples=100, seconds=1.5, into=tmp_path)
+    path = results.record(
+        "a-run",
+        rows,
+        settings={"steps": 5, "at": Path("x")},
+        seeds=range(2),
+        samples=100,
+        seconds=1.5,
+        into=tmp_path,
+    )
     run = results.read("a-run", of=tmp_path)
-    assert path == tmp_path / "a-run.json" and run["rows"] == [{"a": [1.0, 2.0], "b": 3}, {"a": [0.5, 0.25], "b": 4}]
-    assert run["seeds"] == [0, 1] and run["samples"] == 100 and run["settings"] == {"steps": 5, "at": "x"}
-    assert run["scale"] == "smoke" and run["versions"]["torch"].startswith(torch.__version__.split("+")[0])
+    assert path == tmp_path / "a-run.json" and run["rows"] == [
+        {"a": [1.0, 2.0], "b": 3},
+        {"a": [0.5, 0.25], "b": 4},
+    ]
+    assert (
+        run["seeds"] == [0, 1]
+        and run["samples"] == 100
+        and run["settings"] == {"steps": 5, "at": "x"}
+    )
+    assert run["scale"] == "smoke" and run["versions"]["torch"].startswith(
+        torch.__version__.split("+")[0]
+    )
     assert isinstance(run["dirty"], bool) and run["date"].endswith("Z")
-    assert '"a": [1.0, 2.0]' in path.read_text() and '"rows": [\n' in path.read_text()  # numbers of one cell on one line
+    assert (
+        '"a": [1.0, 2.0]' in path.read_text() and '"rows": [\n' in path.read_text()
+    )  # numbers of one cell on one line
     line = results.certificate(run)
-    assert run["commit"][:9] in line and "2 seeds" in line and "100 samples" in line and "scale smoke" in line
+    assert (
+        run["commit"][:9] in line
+        and "2 seeds" in line
+        and "100 samples" in line
+        and "scale smoke" in line
+    )
 
 
 def test_awkward_text_survives(tmp_path):
-    rows = [{"a": "[ 1,\n 2 ]", "b": 'quote " [3]', "c": [], "d": ["x", "y"], "e": None, "f": "σ ± 1"}]
+    rows = [
+        {"a": "[ 1,\n 2 ]", "b": 'quote " [3]', "c": [], "d": ["x", "y"], "e": None, "f": "σ ± 1"}
+    ]
     results.record("r", rows, settings={}, into=tmp_path)
     assert results.read("r", of=tmp_path)["rows"] == rows
 
@@ -43,7 +72,9 @@ def test_the_certificate_is_right_and_private(tmp_path):
     run = json.loads(text)
     root = Path(results.__file__).resolve().parents[2]
     if (root / ".git").exists():
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True).stdout.strip()
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True
+        ).stdout.strip()
         assert run["commit"] == head
     for private in (os.uname().nodename, str(Path.home()), str(root), os.environ.get("USER", "\0")):
         assert len(private) < 3 or private not in text
@@ -51,7 +82,12 @@ def test_the_certificate_is_right_and_private(tmp_path):
 
 def test_dirty_means_that_sources_differ(tmp_path, monkeypatch):
     def git(*command):
-        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *command], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@t", *command],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )
 
     for folder in ("src", "results"):
         (tmp_path / folder).mkdir()
@@ -91,7 +127,9 @@ def test_a_figure_is_recorded_with_its_description(tmp_path):
     figure, _ = plt.subplots()
     with pytest.raises(ValueError, match="alt = None"):
         results.record("r", ROWS, settings={}, figure=figure, into=tmp_path)
-    results.record("r", ROWS, settings={}, figure=figure, alt="An empty pair of axes", into=tmp_path)
+    results.record(
+        "r", ROWS, settings={}, figure=figure, alt="An empty pair of axes", into=tmp_path
+    )
     plt.close(figure)
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
     assert results.read("r", of=tmp_path)["alt"] == "An empty pair of axes"
@@ -114,7 +152,10 @@ def test_a_write_that_fails_leaves_the_old_run(tmp_path, monkeypatch):
     monkeypatch.setattr(_files.shutil, "disk_usage", lambda p: SimpleNamespace(free=10))
     with pytest.raises(OSError, match="free are 10"):
         results.record("r", ROWS, settings={"v": 3}, into=tmp_path)
-    assert (tmp_path / "r.json").read_bytes() == old and {p.name for p in tmp_path.iterdir()} == {"r.json", "r.png"}
+    assert (tmp_path / "r.json").read_bytes() == old and {p.name for p in tmp_path.iterdir()} == {
+        "r.json",
+        "r.png",
+    }
 
 
 def test_bad_runs_are_refused(tmp_path):
@@ -149,8 +190,18 @@ def test_tables_show_mean_and_spread():
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     assert lines[0] == ["Solver", "NFE", "FD-C"]
     assert lines[2:] == [["Euler", "10", "1.10 ± 0.10"], ["Heun", "9", "0.50 ± 0.10"]]
-    assert table._repr_markdown_() == str(table) and lines[1][0].startswith(":-") and lines[1][1].endswith("-:")
-    assert results.table([{"a": 1.23456, "b": None}]).splitlines()[2].split() == ["|", "1.23", "|", "–", "|"]
+    assert (
+        table._repr_markdown_() == str(table)
+        and lines[1][0].startswith(":-")
+        and lines[1][1].endswith("-:")
+    )
+    assert results.table([{"a": 1.23456, "b": None}]).splitlines()[2].split() == [
+        "|",
+        "1.23",
+        "|",
+        "–",
+        "|",
+    ]
     with pytest.raises(ValueError, match="columns = 'fid'.*fd"):
         results.table(ROWS, ["fid"])
     with pytest.raises(ValueError, match="rows = "):

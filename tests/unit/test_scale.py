@@ -33,7 +33,9 @@ def test_unknown_scale_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("name", scale.SCALES)
-@pytest.mark.parametrize("odd", [{"steps": 1, "batch": 2}, {"steps": 1, "batch": 2, "seeds": 3, "more": 4}])
+@pytest.mark.parametrize(
+    "odd", [{"steps": 1, "batch": 2}, {"steps": 1, "batch": 2, "seeds": 3, "more": 4}]
+)
 def test_scales_must_have_the_same_keys(name, odd):
     choices = {name: {"steps": 1, "batch": 2, "seeds": 3} for name in scale.SCALES}
     choices[name] = odd
@@ -44,4 +46,6 @@ def test_scales_must_have_the_same_keys(name, odd):
 def test_versions_name_what_a_reader_needs(monkeypatch):
     monkeypatch.setenv("FEWSTEP_SCALE", "cpu")
     line = scale.versions()
-    assert torch.__version__ in line and "scale cpu" in line and "Python" in line and "\n" not in line
+    assert (
+        torch.__version__ in line and "scale cpu" in line and "Python" in line and "\n" not in line
+    )

@@ -31,7 +31,9 @@ def max_abs(a, b):
 
 @every_chain
 def test_marginals_by_composing_the_steps(chain):
-    """x_t = √(1 − β_t) x_{t−1} + √β_t ε, one step after the other: the mean is √ᾱ_t x_0, the variance 1 − ᾱ_t."""
+    """x_t = √(1 − β_t) x_{t−1} + √β_t ε, one step after the other: the mean is √ᾱ_t x_0, the
+    variance 1 − ᾱ_t.
+    """
     mean, variance = 1.0, 0.0
     for t, beta in enumerate(chain.betas.tolist(), start=1):
         mean, variance = math.sqrt(1 - beta) * mean, (1 - beta) * variance + beta
@@ -78,11 +80,15 @@ def test_perturb_and_posterior_take_one_step_number_per_sample():
 
 @pytest.mark.parametrize("t", [2, 10, 60, 100])
 def test_posterior_is_bayes_rule(t):
-    """q(x_{t−1} | x_t, x_0) ∝ q(x_t | x_{t−1}) q(x_{t−1} | x_0): multiplied out on a grid, in one dimension."""
+    """q(x_{t−1} | x_t, x_0) ∝ q(x_t | x_{t−1}) q(x_{t−1} | x_0): multiplied out on a grid, in one
+    dimension.
+    """
     chain, x0, x_t = CHAINS["linear"], 0.7, -0.4
     beta, before = chain.betas[t - 1], chain.alpha_bars[t - 1]
     x = torch.linspace(-8, 8, 400_001, dtype=torch.float64)
-    log_density = -((x_t - (1 - beta).sqrt() * x) ** 2) / (2 * beta) - (x - before.sqrt() * x0) ** 2 / (2 * (1 - before))
+    log_density = -((x_t - (1 - beta).sqrt() * x) ** 2) / (2 * beta) - (
+        x - before.sqrt() * x0
+    ) ** 2 / (2 * (1 - before))
     weights = torch.softmax(log_density, dim=0)
     mean = (weights * x).sum()
     variance = (weights * (x - mean) ** 2).sum()
@@ -94,7 +100,9 @@ def test_posterior_is_bayes_rule(t):
 
 @every_chain
 def test_posterior_of_the_first_step_is_the_data(chain):
-    """At t = 1 the variance is exactly 0 and the mean is x_0: the last sampling step adds no noise."""
+    """At t = 1 the variance is exactly 0 and the mean is x_0: the last sampling step adds no
+    noise.
+    """
     x0, x1 = torch.randn(4, 2, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
     mean, variance = chain.posterior(x1, x0, 1)
     assert float(variance) == 0 and max_abs(mean, x0) < 1e-12
@@ -105,11 +113,19 @@ def test_posterior_of_the_first_step_is_the_data(chain):
 
 def test_linear_scales_with_T():
     """Ho et al. 2020 at T = 1000; at other T the chain ends at about the same ᾱ_T."""
-    assert max_abs(CHAINS["linear-1000"].betas, torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)) == 0
+    assert (
+        max_abs(CHAINS["linear-1000"].betas, torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64))
+        == 0
+    )
     assert float(CHAINS["linear-1000"].alpha_bars[-1]) == pytest.approx(4.036e-5, rel=1e-3)
     ends = [float(schedules.linear(T).alpha_bars[-1].log()) for T in (250, 500, 1000, 4000)]
     assert max(ends) - min(ends) < 0.4
-    assert max_abs(schedules.linear(10, 0.1, 0.2).betas, torch.linspace(0.1, 0.2, 10, dtype=torch.float64)) == 0
+    assert (
+        max_abs(
+            schedules.linear(10, 0.1, 0.2).betas, torch.linspace(0.1, 0.2, 10, dtype=torch.float64)
+        )
+        == 0
+    )
 
 
 def test_linear_refuses_chains_so_short_that_beta_reaches_one():
@@ -123,12 +139,17 @@ def test_cosine_follows_its_curve_until_it_is_clipped():
     t = torch.arange(1001, dtype=torch.float64) / 1000
     curve = torch.cos(math.pi / 2 * (t + 0.008) / 1.008) ** 2
     assert max_abs(chain.alpha_bars[:-1] / (curve / curve[0])[:-1], torch.ones(1000)) < 1e-9
-    assert chain.betas.max() == chain.betas[-1] == 0.999  # unclipped it would be 1: ᾱ_T = 0 and σ_T = ∞
+    assert (
+        chain.betas.max() == chain.betas[-1] == 0.999
+    )  # unclipped it would be 1: ᾱ_T = 0 and σ_T = ∞
     assert chain.alpha_bars[-1] > 0
 
 
 def test_the_two_sigmoid_schedules_are_two():
-    """Sigmoid β: β itself runs along a sigmoid. Sigmoid ᾱ: the share of the data's variance does."""
+    """Sigmoid β: β itself runs along a sigmoid.
+
+    Sigmoid ᾱ: the share of the data's variance does.
+    """
     beta, alpha_bar = schedules.sigmoid_beta(1000), schedules.sigmoid_alpha_bar(1000)
     u = torch.linspace(0, 1, 1000, dtype=torch.float64)
     by_hand = 1e-4 + (0.02 - 1e-4) / (1 + torch.exp(6 - 12 * u))
@@ -136,14 +157,18 @@ def test_the_two_sigmoid_schedules_are_two():
     curve = 1 / (1 + torch.exp(-3 + 6 * torch.arange(1001, dtype=torch.float64) / 1000))
     by_hand = (curve - curve[-1]) / (curve[0] - curve[-1])
     assert max_abs(alpha_bar.alpha_bars[:-1], by_hand[:-1]) < 1e-12 and alpha_bar.betas[-1] == 0.999
-    assert float(alpha_bar.alpha_bars[500]) == pytest.approx(0.5) and float(beta.alpha_bars[500]) < 0.4
+    assert (
+        float(alpha_bar.alpha_bars[500]) == pytest.approx(0.5) and float(beta.alpha_bars[500]) < 0.4
+    )
 
 
 def test_quadratic_has_equal_steps_in_the_root_of_beta():
     chain = schedules.quadratic(200, 1e-4, 0.02)
     steps = chain.betas.sqrt().diff()
     assert max_abs(steps, steps[0]) < 1e-14
-    assert float(chain.betas[0]) == pytest.approx(1e-4) and float(chain.betas[-1]) == pytest.approx(0.02)
+    assert float(chain.betas[0]) == pytest.approx(1e-4) and float(chain.betas[-1]) == pytest.approx(
+        0.02
+    )
 
 
 @pytest.mark.parametrize("T", [1, 10, 1000])
@@ -165,7 +190,10 @@ BAD = {
     "betas are text": ("betas", lambda: Chain("linear")),
     "T is 0": ("T", lambda: schedules.linear(0)),
     "T is a fraction": ("T", lambda: schedules.cosine(10.5)),
-    "betas the wrong way round": ("beta_start, beta_end", lambda: schedules.quadratic(10, 0.02, 1e-4)),
+    "betas the wrong way round": (
+        "beta_start, beta_end",
+        lambda: schedules.quadratic(10, 0.02, 1e-4),
+    ),
     "beta_end is 1": ("beta_start, beta_end", lambda: schedules.sigmoid_beta(10, 0.1, 1.0)),
     "beta_start is NaN": ("beta_start", lambda: schedules.linear(100, beta_start=float("nan"))),
     "offset is negative": ("offset", lambda: schedules.cosine(10, offset=-0.1)),
@@ -180,7 +208,10 @@ BAD = {
     "noise has another shape": ("noise.shape", lambda: chain.perturb(x, 1, x[:1])),
     "x0 has another shape": ("x0.shape", lambda: chain.posterior(x, x[:1], 1)),
     "x0 is NaN": ("x0", lambda: chain.perturb(x / 0, 1, x)),
-    "one step number too many": ("per-sample coefficient's shape", lambda: chain.perturb(x, torch.tensor([1, 2, 3]), x)),
+    "one step number too many": (
+        "per-sample coefficient's shape",
+        lambda: chain.perturb(x, torch.tensor([1, 2, 3]), x),
+    ),
 }
 
 

@@ -1,4 +1,6 @@
-"""Solvers against exact solutions: closed forms, orders of convergence, variances without Monte Carlo error, counts, and bad input."""
+"""Solvers against exact solutions: closed forms, orders of convergence, variances without Monte
+Carlo error, counts, and bad input.
+"""
 
 import math
 from functools import partial
@@ -9,11 +11,22 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import nn
 
-from fewstep import grids, preconditioning, schedules, solvers
+from fewstep import grids, preconditioning, schedules
 from fewstep.denoisers import DataSet, Gaussian, Mixture, score
 from fewstep.preconditioning import Denoiser
 from fewstep.processes import EDM, VE, VP, FromSDE
-from fewstep.solvers import Churn, Flow, ancestral, ddim, dpmpp_2m, euler, euler_maruyama, heun, rk2, sample
+from fewstep.solvers import (
+    Churn,
+    Flow,
+    ancestral,
+    ddim,
+    dpmpp_2m,
+    euler,
+    euler_maruyama,
+    heun,
+    rk2,
+    sample,
+)
 
 PROCESSES = {"edm": EDM(), "ve": VE(), "vp": VP()}
 every_process = pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
@@ -27,7 +40,9 @@ DETERMINISTIC = {
     "ddim": (ddim, 1),
     "2m": (dpmpp_2m, 2),
 }
-every_deterministic = pytest.mark.parametrize("step, order", DETERMINISTIC.values(), ids=DETERMINISTIC)
+every_deterministic = pytest.mark.parametrize(
+    "step, order", DETERMINISTIC.values(), ids=DETERMINISTIC
+)
 
 STOCHASTIC = {
     "ddim with eta = 0.5": partial(ddim, eta=0.5),
@@ -40,7 +55,9 @@ ALL_STEPS = {name: step for name, (step, _) in DETERMINISTIC.items()} | STOCHAST
 every_step = pytest.mark.parametrize("step", ALL_STEPS.values(), ids=ALL_STEPS)
 
 GAUSSIAN = Gaussian(torch.tensor([1.0, -1.0]), torch.tensor([[1.0, 0.5], [0.5, 0.6]]))
-MIXTURE = Mixture(torch.tensor([[-1.0, 0.0], [0.8, 0.6]]), torch.tensor([0.5, 0.3]), torch.tensor([0.4, 0.6]))
+MIXTURE = Mixture(
+    torch.tensor([[-1.0, 0.0], [0.8, 0.6]]), torch.tensor([0.5, 0.3]), torch.tensor([0.4, 0.6])
+)
 
 
 def generator(seed=0):
@@ -75,7 +92,9 @@ def solve(data, x_hat, sigmas, step, process):
 
 @every_process
 def test_velocity_is_the_probability_flow(process):
-    """dx/dt = f x − ½ g² ∇log p_t(x), with the score of the scaled variable, ∇log p_t(x) = score(x/s)/s."""
+    """dx/dt = f x − ½ g² ∇log p_t(x), with the score of the scaled variable, ∇log p_t(x) =
+    score(x/s)/s.
+    """
     t = process.sigma_inv(0.7)
     x = randn(8, 2)
     gradient = score(MIXTURE, x / process.s(t), 0.7) / process.s(t)
@@ -86,9 +105,16 @@ def test_velocity_is_the_probability_flow(process):
 @every_process
 @every_deterministic
 def test_gaussian_data_in_closed_form(process, step, order):
-    """From σ = 80 to 0 in 64 steps; the exact solution is x̂ ↦ mean + √(cov/(cov + σ²)) (x̂ − mean)."""
+    """From σ = 80 to 0 in 64 steps; the exact solution is x̂ ↦ mean + √(cov/(cov + σ²)) (x̂ −
+    mean).
+    """
     x, sigmas = start(GAUSSIAN, 80.0), grids.edm(64)
-    error = (solve(GAUSSIAN, x, sigmas, step, process) - GAUSSIAN.flow(x, 80.0, 0.0)).square().mean().sqrt()
+    error = (
+        (solve(GAUSSIAN, x, sigmas, step, process) - GAUSSIAN.flow(x, 80.0, 0.0))
+        .square()
+        .mean()
+        .sqrt()
+    )
     assert float(error) < {1: 0.25, 2: 0.025}[order]
 
 
@@ -97,7 +123,9 @@ def test_gaussian_data_in_closed_form(process, step, order):
 HIGH, LOW, NS = 10.0, 0.1, [48, 96, 192]
 DATA = {"gaussian": GAUSSIAN, "mixture": MIXTURE}
 GRIDS = {
-    "uniform in λ": lambda n: torch.linspace(math.log(HIGH), math.log(LOW), n + 1, dtype=torch.float64).exp(),
+    "uniform in λ": lambda n: torch.linspace(
+        math.log(HIGH), math.log(LOW), n + 1, dtype=torch.float64
+    ).exp(),
     "edm": lambda n: grids.edm(n + 1, LOW, HIGH)[:-1],
 }
 
@@ -108,8 +136,20 @@ def references():
 
     def solution(data):
         x = start(data, HIGH)
-        slope = lambda sigma, y: ((torch.from_numpy(y).reshape(-1, 2) - data(torch.from_numpy(y).reshape(-1, 2), sigma)) / sigma).numpy().ravel()
-        solved = solve_ivp(slope, (HIGH, LOW), x.numpy().ravel(), method="DOP853", rtol=1e-11, atol=1e-12)
+        slope = lambda sigma, y: (
+            (
+                (
+                    torch.from_numpy(y).reshape(-1, 2)
+                    - data(torch.from_numpy(y).reshape(-1, 2), sigma)
+                )
+                / sigma
+            )
+            .numpy()
+            .ravel()
+        )
+        solved = solve_ivp(
+            slope, (HIGH, LOW), x.numpy().ravel(), method="DOP853", rtol=1e-11, atol=1e-12
+        )
         return torch.from_numpy(solved.y[:, -1]).reshape(-1, 2)
 
     return {name: solution(data) for name, data in DATA.items()}
@@ -128,7 +168,10 @@ def test_the_reference_is_the_closed_form(references):
 @every_process
 @every_deterministic
 def test_order_of_convergence(references, data, process, step, order):
-    """Error at σ = LOW over n = 48 … 192 steps. The midpoint rule may do better than 2: on a Gaussian its third-order term cancels."""
+    """Error at σ = LOW over n = 48 … 192 steps.
+
+    The midpoint rule may do better than 2: on a Gaussian its third-order term cancels.
+    """
     name = "edm" if process == EDM() else "uniform in λ"
     errors = []
     for n in NS:
@@ -142,7 +185,11 @@ def test_order_of_convergence(references, data, process, step, order):
 # --- solvers that are the same thing
 
 
-@pytest.mark.parametrize("data", [GAUSSIAN, MIXTURE, DataSet(randn(100, 2, seed=3))], ids=["gaussian", "mixture", "data set"])
+@pytest.mark.parametrize(
+    "data",
+    [GAUSSIAN, MIXTURE, DataSet(randn(100, 2, seed=3))],
+    ids=["gaussian", "mixture", "data set"],
+)
 def test_ddim_is_euler_in_sigma(data):
     x, sigmas = start(data, 80.0), grids.edm(20)
     assert max_abs(sample(data, x, sigmas, ddim).x, sample(data, x, sigmas, euler).x) < 1e-6
@@ -151,7 +198,9 @@ def test_ddim_is_euler_in_sigma(data):
 @every_process
 @pytest.mark.parametrize("step", [ddim, dpmpp_2m])
 def test_exponential_integrators_do_not_see_the_scale(process, step):
-    """DDIM and 2M work in x̂ = x/s: after the change of variables every process gives the steps of EDM; DDIM those of Euler in σ."""
+    """DDIM and 2M work in x̂ = x/s: after the change of variables every process gives the steps of
+    EDM; DDIM those of Euler in σ.
+    """
     x, sigmas = start(MIXTURE, 80.0), grids.edm(20)
     result = solve(MIXTURE, x, sigmas, step, process)
     assert max_abs(result, solve(MIXTURE, x, sigmas, step, EDM())) < 1e-6
@@ -168,7 +217,10 @@ def test_a_process_given_by_its_sde_samples_alike():
     beta = lambda t: 0.1 + 19.9 * t
     process = FromSDE(lambda t: -beta(t) / 2, lambda t: np.sqrt(beta(t)))
     x, sigmas = start(MIXTURE, 80.0), grids.edm(10)
-    assert max_abs(solve(MIXTURE, x, sigmas, heun, process), solve(MIXTURE, x, sigmas, heun, VP())) < 1e-6
+    assert (
+        max_abs(solve(MIXTURE, x, sigmas, heun, process), solve(MIXTURE, x, sigmas, heun, VP()))
+        < 1e-6
+    )
 
 
 def test_ddim_and_2m_are_exact_when_the_denoiser_is_constant():
@@ -180,11 +232,23 @@ def test_ddim_and_2m_are_exact_when_the_denoiser_is_constant():
 
 
 def test_2m_takes_the_denoiser_from_the_middle_of_the_step():
-    """With D linear in λ = −ln σ, the line through the last two values is D itself, and 2M uses it at λ + h/2, for any two step sizes."""
-    a, b, lam = torch.tensor([0.3, -0.8]).double(), torch.tensor([0.2, 0.1]).double(), [-1.0, -0.7, 0.4]
+    """With D linear in λ = −ln σ, the line through the last two values is D itself, and 2M uses it
+    at λ + h/2, for any two step sizes.
+    """
+    a, b, lam = (
+        torch.tensor([0.3, -0.8]).double(),
+        torch.tensor([0.2, 0.1]).double(),
+        [-1.0, -0.7, 0.4],
+    )
     sigmas = [math.exp(-value) for value in lam]
     line = lambda lam: a + b * lam
-    states = sample(lambda x, sigma: line(-torch.log(sigma)).expand_as(x), randn(5, 2), sigmas, dpmpp_2m, trajectory=True).trajectory
+    states = sample(
+        lambda x, sigma: line(-torch.log(sigma)).expand_as(x),
+        randn(5, 2),
+        sigmas,
+        dpmpp_2m,
+        trajectory=True,
+    ).trajectory
     ratio = sigmas[2] / sigmas[1]
     assert max_abs(states[2], ratio * states[1] + (1 - ratio) * line((lam[1] + lam[2]) / 2)) < 1e-12
 
@@ -209,32 +273,49 @@ def mean_and_std(step, denoiser, process, x, t, t_next):
     return mean, step(GivenNoise(denoiser, process, torch.ones_like(x)), x, t, t_next) - mean
 
 
-@pytest.mark.parametrize("step", [partial(ddim, eta=1.0), ancestral], ids=["ddim with eta = 1", "ancestral"])
+@pytest.mark.parametrize(
+    "step", [partial(ddim, eta=1.0), ancestral], ids=["ddim with eta = 1", "ancestral"]
+)
 @pytest.mark.parametrize("t", [2, 3, 25, 50])
 def test_ddim_with_eta_1_and_ancestral_draw_from_the_ddpm_posterior(step, t):
-    """The mean and variance of q(x_{t−1} | x_t, x_0), by the chain's own formula, with D in the place of x_0."""
+    """The mean and variance of q(x_{t−1} | x_t, x_0), by the chain's own formula, with D in the
+    place of x_0.
+    """
     chain, process = schedules.from_process(VP(), 50), VP()
     x0, x_t = randn(4, 3), randn(4, 3, seed=1)
-    mean, std = mean_and_std(step, lambda x, sigma: x0, process, x_t, torch.tensor(t / 50), torch.tensor((t - 1) / 50))
+    mean, std = mean_and_std(
+        step, lambda x, sigma: x0, process, x_t, torch.tensor(t / 50), torch.tensor((t - 1) / 50)
+    )
     expected, variance = chain.posterior(x_t, x0, t)
     assert max_abs(mean, expected) < 1e-6
     assert max_abs(std**2, variance.expand_as(std)) < 1e-6 * float(variance)
 
 
-@pytest.mark.parametrize("step", [partial(ddim, eta=1.0), ancestral], ids=["ddim with eta = 1", "ancestral"])
+@pytest.mark.parametrize(
+    "step", [partial(ddim, eta=1.0), ancestral], ids=["ddim with eta = 1", "ancestral"]
+)
 def test_a_step_over_several_steps_of_a_chain_is_the_posterior_of_the_shorter_chain(step):
     long = schedules.from_process(VP(), 50)
     short = schedules.from_alpha_bars(long.alpha_bars[[0, 20, 35, 50]])
     x0, x_t = randn(4, 3), randn(4, 3, seed=1)
-    mean, std = mean_and_std(step, lambda x, sigma: x0, VP(), x_t, torch.tensor(35 / 50), torch.tensor(20 / 50))
+    mean, std = mean_and_std(
+        step, lambda x, sigma: x0, VP(), x_t, torch.tensor(35 / 50), torch.tensor(20 / 50)
+    )
     expected, variance = short.posterior(x_t, x0, 2)
     assert max_abs(mean, expected) < 1e-6 and max_abs(std**2, variance.expand_as(std)) < 1e-6
 
 
 @every_process
-@pytest.mark.parametrize("step", [partial(ddim, eta=1.0), ancestral, euler_maruyama], ids=["ddim", "ancestral", "euler-maruyama"])
+@pytest.mark.parametrize(
+    "step",
+    [partial(ddim, eta=1.0), ancestral, euler_maruyama],
+    ids=["ddim", "ancestral", "euler-maruyama"],
+)
 def test_the_step_to_zero_denoises_and_draws_nothing(process, step):
-    """At σ_next = 0 there is nothing after the step that would take noise away again. The result is D itself."""
+    """At σ_next = 0 there is nothing after the step that would take noise away again.
+
+    The result is D itself.
+    """
     x, D = randn(4, 2), randn(4, 2, seed=1)
     t = process.sigma_inv(0.5)
     mean, std = mean_and_std(step, lambda x, sigma: D, process, x, t, torch.tensor(0.0).double())
@@ -245,9 +326,11 @@ def test_the_step_to_zero_denoises_and_draws_nothing(process, step):
 
 
 def final_variance(step, sigmas, process, variance=0.5, churn=None):
-    """The variance of x̂ after the whole sampler, for N(0, variance) data: exact, without a single random number.
+    """The variance of x̂ after the whole sampler, for N(0, variance) data: exact, without a single
+    random number.
 
-    On Gaussian data around 0 a step is linear, x_next = a x + c z, so the variance becomes a² Var + c².
+    On Gaussian data around 0 a step is linear, x_next = a x + c z, so the variance becomes a² Var +
+    c².
     """
     data = Gaussian(torch.zeros(1), torch.tensor([[variance]]))
     times, n = process.sigma_inv(sigmas), len(sigmas) - 1
@@ -276,17 +359,28 @@ def test_variance_converges_with_order_1(process, step):
 
 @every_process
 def test_churn_keeps_the_variance_to_second_order(process):
-    """Noise of S_noise = 1 up to σ̂ and a Heun step down from σ̂: each moves the exact marginal to the exact marginal.
+    """Noise of S_noise = 1 up to σ̂ and a Heun step down from σ̂: each moves the exact marginal to
+    the exact marginal.
 
-    So the error is Heun's, of order 2. A denoiser called at σ instead of σ̂ leaves an error that does not vanish at all.
+    So the error is Heun's, of order 2. A denoiser called at σ instead of σ̂ leaves an error that
+    does not vanish at all.
     """
     ns, grid = [50, 100, 200], GRIDS["uniform in λ"]
-    errors = [abs(final_variance(heun, grid(n), process, churn=Churn(S_churn=10, S_tmax=5.0)) - (0.5 + LOW**2)) for n in ns]
+    errors = [
+        abs(
+            final_variance(heun, grid(n), process, churn=Churn(S_churn=10, S_tmax=5.0))
+            - (0.5 + LOW**2)
+        )
+        for n in ns
+    ]
     assert fitted_order(ns, errors) == pytest.approx(2, abs=0.25), errors
 
 
 def test_strong_order_of_euler_maruyama_is_1():
-    """Paths driven by the same Brownian motion, coarse and fine. The order is 1, not ½: the noise is additive, g depends on t only."""
+    """Paths driven by the same Brownian motion, coarse and fine.
+
+    The order is 1, not ½: the noise is additive, g depends on t only.
+    """
     fine, ns, paths = 1024, [8, 16, 32, 64], 500
     data = Gaussian(torch.zeros(1), torch.tensor([[0.5]]))
     increments = randn(fine, paths, 1) * math.sqrt(0.8 / fine)
@@ -296,7 +390,9 @@ def test_strong_order_of_euler_maruyama_is_1():
         h, x = 0.8 / n, x_start
         times = torch.linspace(1.0, 0.2, n + 1, dtype=torch.float64)
         for i, dw in enumerate(increments.reshape(n, -1, paths, 1).sum(1)):
-            x = euler_maruyama(GivenNoise(data, EDM(), dw / math.sqrt(h)), x, times[i], times[i + 1])
+            x = euler_maruyama(
+                GivenNoise(data, EDM(), dw / math.sqrt(h)), x, times[i], times[i + 1]
+            )
         return x
 
     exact = solution(fine)
@@ -313,7 +409,9 @@ MONTE_CARLO = {name: (step, None) for name, step in STOCHASTIC.items()} | {
 @every_process
 @pytest.mark.parametrize("step, churn", MONTE_CARLO.values(), ids=MONTE_CARLO)
 def test_mean_and_covariance_of_samples(process, step, churn):
-    """10,000 samples of two-dimensional Gaussian data from pure noise in 200 steps; the bias is some per cent, the spread 1.4 %."""
+    """10,000 samples of two-dimensional Gaussian data from pure noise in 200 steps; the bias is
+    some per cent, the spread 1.4 %.
+    """
     sigmas = grids.edm(200, 0.01, 50.0)
     x = scale(process, 50.0) * 50.0 * randn(10_000, 2)
     x0 = sample(GAUSSIAN, x, sigmas, step, process, churn=churn, generator=generator(5)).x
@@ -338,11 +436,21 @@ class Recorder:
 
 @every_process
 def test_churn_evaluates_the_denoiser_at_the_raised_level(process):
-    """σ̂ = (1 + γ) σ with γ = S_churn/n between S_tmin and S_tmax, ends included, and γ = 0 outside."""
+    """σ̂ = (1 + γ) σ with γ = S_churn/n between S_tmin and S_tmax, ends included, and γ = 0
+    outside.
+    """
     sigmas = torch.tensor([16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.0]).double()
     recorder = Recorder(GAUSSIAN)
     x = scale(process, 16.0) * start(GAUSSIAN, 16.0)
-    sample(recorder, x, sigmas, euler, process, churn=Churn(S_churn=1.2, S_tmin=1.0, S_tmax=8.0), generator=generator())
+    sample(
+        recorder,
+        x,
+        sigmas,
+        euler,
+        process,
+        churn=Churn(S_churn=1.2, S_tmin=1.0, S_tmax=8.0),
+        generator=generator(),
+    )
     assert recorder.sigmas == pytest.approx([16.0, 1.2 * 8, 1.2 * 4, 1.2 * 2, 1.2 * 1, 0.5])
 
 
@@ -355,24 +463,41 @@ def test_churn_is_capped():
 @every_process
 @pytest.mark.parametrize("S_noise", [1.0, 1.007])
 def test_churn_adds_what_is_missing_to_the_raised_level(process, S_noise):
-    """The state at σ̂ is x̂ + S_noise √(σ̂² − σ²) z, and is handed over together with the time of σ̂."""
+    """The state at σ̂ is x̂ + S_noise √(σ̂² − σ²) z, and is handed over together with the time of
+    σ̂.
+    """
     flow, x_hat, z = Flow(GAUSSIAN, process), randn(8, 2), randn(8, 2, seed=3)
     flow.noise = lambda x: z
-    churned, t_hat = Churn(S_churn=2, S_noise=S_noise)(flow, scale(process, 3.0) * x_hat, process.sigma_inv(3.0), 10)
+    churned, t_hat = Churn(S_churn=2, S_noise=S_noise)(
+        flow, scale(process, 3.0) * x_hat, process.sigma_inv(3.0), 10
+    )
     sigma_hat = 3.0 * 1.2
     assert float(process.sigma(t_hat)) == pytest.approx(sigma_hat)
-    assert max_abs(churned / scale(process, sigma_hat), x_hat + S_noise * math.sqrt(sigma_hat**2 - 9) * z) < 1e-10
+    assert (
+        max_abs(
+            churned / scale(process, sigma_hat), x_hat + S_noise * math.sqrt(sigma_hat**2 - 9) * z
+        )
+        < 1e-10
+    )
 
 
 def test_no_churn_is_no_churn():
     x, sigmas = start(MIXTURE, 80.0), grids.edm(10)
     for churn in (Churn(0.0), Churn(50.0, S_tmin=100.0)):
-        assert max_abs(sample(MIXTURE, x, sigmas, heun, churn=churn).x, sample(MIXTURE, x, sigmas, heun).x) == 0
+        assert (
+            max_abs(
+                sample(MIXTURE, x, sigmas, heun, churn=churn).x, sample(MIXTURE, x, sigmas, heun).x
+            )
+            == 0
+        )
 
 
 def test_2m_does_not_extrapolate_across_fresh_noise():
     x, sigmas, churn = start(MIXTURE, 80.0), grids.edm(10), Churn(4.0)
-    with_history, without = (sample(MIXTURE, x, sigmas, step, churn=churn, generator=generator()).x for step in (dpmpp_2m, ddim))
+    with_history, without = (
+        sample(MIXTURE, x, sigmas, step, churn=churn, generator=generator()).x
+        for step in (dpmpp_2m, ddim)
+    )
     assert max_abs(with_history, without) < 1e-10
 
 
@@ -383,24 +508,45 @@ def test_2m_does_not_extrapolate_across_fresh_noise():
 @every_step
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_any_number_of_steps_down_to_zero(process, step, n):
-    """Also one: from pure noise in a single step, the result is what the denoiser says, the mean of the data."""
+    """Also one: from pure noise in a single step, the result is what the denoiser says, the mean
+    of the data.
+    """
     x = scale(process, 80.0) * 80.0 * randn(6, 2)
     result = sample(GAUSSIAN, x, grids.edm(n), step, process, generator=generator())
     assert bool(torch.isfinite(result.x).all()) and result.x.shape == x.shape
-    if n == 1 and process == EDM() and step is not DETERMINISTIC["midpoint"][0] and step is not DETERMINISTIC["ralston"][0]:
+    if (
+        n == 1
+        and process == EDM()
+        and step is not DETERMINISTIC["midpoint"][0]
+        and step is not DETERMINISTIC["ralston"][0]
+    ):
         assert max_abs(result.x, GAUSSIAN(x, 80.0)) < 1e-10
 
 
-CALLS = {"heun": lambda n: 2 * n - 1, "rk2 with alpha = 1": lambda n: 2 * n - 1, "midpoint": lambda n: 2 * n, "ralston": lambda n: 2 * n}
+CALLS = {
+    "heun": lambda n: 2 * n - 1,
+    "rk2 with alpha = 1": lambda n: 2 * n - 1,
+    "midpoint": lambda n: 2 * n,
+    "ralston": lambda n: 2 * n,
+}
 
 
 @pytest.mark.parametrize("name", ALL_STEPS)
 @pytest.mark.parametrize("n", [1, 2, 7])
 @pytest.mark.parametrize("churn", [None, Churn(1.0)])
 def test_nfe_is_the_number_of_network_calls(name, n, churn):
-    """One call a step for the one-stage solvers; Heun 2N − 1, as the step to σ = 0 is Euler's; RK2 with α < 1 2N."""
+    """One call a step for the one-stage solvers; Heun 2N − 1, as the step to σ = 0 is Euler's; RK2
+    with α < 1 2N.
+    """
     recorder = Recorder(GAUSSIAN)
-    result = sample(recorder, start(GAUSSIAN, 80.0), grids.edm(n), ALL_STEPS[name], churn=churn, generator=generator())
+    result = sample(
+        recorder,
+        start(GAUSSIAN, 80.0),
+        grids.edm(n),
+        ALL_STEPS[name],
+        churn=churn,
+        generator=generator(),
+    )
     assert result.nfe == len(recorder.sigmas) == CALLS.get(name, lambda n: n)(n)
 
 
@@ -430,7 +576,16 @@ def test_trajectory_follows_the_flow():
 
 @pytest.mark.parametrize("name", [*STOCHASTIC, "heun"])
 def test_the_generator_decides(name):
-    run = lambda seed: sample(GAUSSIAN, start(GAUSSIAN, 80.0), grids.edm(5), ALL_STEPS[name], churn=Churn(2.0), generator=generator(seed)).x
+    run = lambda seed: (
+        sample(
+            GAUSSIAN,
+            start(GAUSSIAN, 80.0),
+            grids.edm(5),
+            ALL_STEPS[name],
+            churn=Churn(2.0),
+            generator=generator(seed),
+        ).x
+    )
     assert max_abs(run(1), run(1)) == 0
     assert max_abs(run(1), run(2)) > 1e-3
 
@@ -449,19 +604,33 @@ def test_deterministic_solvers_draw_nothing_and_x_is_left_alone(step):
 def test_the_state_keeps_its_type(process, step, dtype):
     x = (scale(process, 80.0) * start(GAUSSIAN, 80.0)).to(dtype)
     for churn in (None, Churn(2.0)):
-        result = sample(GAUSSIAN, x, grids.edm(5), step, process, churn=churn, trajectory=True, generator=generator())
+        result = sample(
+            GAUSSIAN,
+            x,
+            grids.edm(5),
+            step,
+            process,
+            churn=churn,
+            trajectory=True,
+            generator=generator(),
+        )
         assert result.x.dtype == result.trajectory.dtype == dtype
 
 
 @every_process
 def test_float32_is_as_good_as_float64(process):
     x, sigmas = start(MIXTURE, 80.0), grids.edm(18)
-    double, single = solve(MIXTURE, x, sigmas, heun, process), solve(MIXTURE, x.float(), sigmas, heun, process)
+    double, single = (
+        solve(MIXTURE, x, sigmas, heun, process),
+        solve(MIXTURE, x.float(), sigmas, heun, process),
+    )
     assert max_abs(single.double(), double) < 1e-4
 
 
 def test_a_network_samples_like_any_denoiser():
-    """Images through ``preconditioning.Denoiser``: F = 0 makes D = c_skip x, the exact denoiser of N(0, σ_data²)."""
+    """Images through ``preconditioning.Denoiser``: F = 0 makes D = c_skip x, the exact denoiser of
+    N(0, σ_data²).
+    """
 
     class Nothing(nn.Module):
         def forward(self, x, c_noise, labels=None):
@@ -505,7 +674,10 @@ BAD = {
     "levels are NaN": ("sigmas", lambda: sample(forbidden, x, [1.0, nan, 0.0])),
     "levels are one": ("sigmas.shape", lambda: sample(forbidden, x, [1.0])),
     "levels are a table": ("sigmas.shape", lambda: sample(forbidden, x, [levels, levels])),
-    "levels are beyond the process": ("sigmas[0]", lambda: sample(forbidden, x, [200.0, 1.0, 0.0], heun, VP())),
+    "levels are beyond the process": (
+        "sigmas[0]",
+        lambda: sample(forbidden, x, [200.0, 1.0, 0.0], heun, VP()),
+    ),
     "alpha is 0": ("alpha", lambda: sample(forbidden, x, levels, partial(rk2, alpha=0.0))),
     "alpha is above 1": ("alpha", lambda: sample(forbidden, x, levels, partial(rk2, alpha=1.5))),
     "alpha is text": ("alpha", lambda: sample(forbidden, x, levels, partial(rk2, alpha="half"))),
@@ -520,7 +692,10 @@ BAD = {
     "S_tmax is NaN": ("S_tmax", lambda: Churn(1.0, S_tmax=nan)),
     "S_noise is 0": ("S_noise", lambda: Churn(1.0, S_noise=0.0)),
     "S_noise is NaN": ("S_noise", lambda: Churn(1.0, S_noise=nan)),
-    "churn leaves the process": ("churn", lambda: sample(forbidden, x, [150.0, 1.0, 0.0], heun, VP(), churn=Churn(1.0))),
+    "churn leaves the process": (
+        "churn",
+        lambda: sample(forbidden, x, [150.0, 1.0, 0.0], heun, VP(), churn=Churn(1.0)),
+    ),
 }
 
 

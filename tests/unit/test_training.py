@@ -15,11 +15,17 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from training_run import loss, run, small
 
-from fewstep import _files, checkpoints, data, training
+from fewstep import _files, checkpoints, data, toys, training
 
 SCRIPT = Path(__file__).with_name("training_run.py")
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "FEWSTEP_SCALE": "cpu",
-               "PYTHONPATH": os.pathsep.join([str(Path(training.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}  # fmt: skip
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "FEWSTEP_SCALE": "cpu",
+    "PYTHONPATH": os.pathsep.join(
+        [str(Path(training.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    ),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -49,21 +55,35 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-# --- resume ---------------------------------------------------------------------------------------------------
+# --- resume ---------------------------------------------------------------------------------------
 
 
 def test_a_killed_run_resumes_to_identical_weights(tmp_path):
     """SIGKILL at a random point, then to the end: the same bits as a run that nobody disturbed."""
     steps, checkpoint, out = 150, tmp_path / "run.safetensors", tmp_path / "resumed.pt"
-    command = [sys.executable, str(SCRIPT), str(out), str(steps), "--dropout", "0.2", "--pause", "0.004", "--every", "3",
-               "--checkpoint", str(checkpoint)]  # fmt: skip
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        str(out),
+        str(steps),
+        "--dropout",
+        "0.2",
+        "--pause",
+        "0.004",
+        "--every",
+        "3",
+        "--checkpoint",
+        str(checkpoint),
+    ]
     process = subprocess.Popen(command, env=ENVIRONMENT)
     while not checkpoint.exists():
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.005)
     time.sleep(random.uniform(0, 0.4))
     process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL and not out.exists(), "the run ended before it could be killed"
+    assert process.wait() == -signal.SIGKILL and not out.exists(), (
+        "the run ended before it could be killed"
+    )
     assert 0 < checkpoints.read_metadata(checkpoint)["step"] < steps
     assert subprocess.run(command, env=ENVIRONMENT).returncode == 0
     resumed, straight = torch.load(out), run(tmp_path / "straight.pt", steps, dropout=0.2)
@@ -82,13 +102,19 @@ def test_resume_is_exact_in_every_precision(digits, tmp_path, precision):
     assert equal(straight.denoiser.state_dict(), resumed.denoiser.state_dict())
     assert equal(straight.ema.state_dict(), resumed.ema.state_dict())
     assert torch.equal(straight.losses, resumed.losses) and len(resumed.losses) == 8
-    again = short(digits, mixed_precision=precision, ema_half_life=12.8, checkpoint=path)  # nothing left to do
-    assert equal(resumed.denoiser.state_dict(), again.denoiser.state_dict()) and len(again.losses) == 8
+    again = short(
+        digits, mixed_precision=precision, ema_half_life=12.8, checkpoint=path
+    )  # nothing left to do
+    assert (
+        equal(resumed.denoiser.state_dict(), again.denoiser.state_dict()) and len(again.losses) == 8
+    )
     assert all(p.dtype == torch.float32 for p in resumed.ema.parameters())
 
 
 def test_resume_restores_the_gradient_scaler(digits, tmp_path, monkeypatch):
-    """Accelerate scales fp16 gradients on GPUs only; here the same scaler on the CPU, doubling every third step."""
+    """Accelerate scales fp16 gradients on GPUs only; here the same scaler on the CPU, doubling
+    every third step.
+    """
     from accelerate import Accelerator
 
     plain = Accelerator.__init__
@@ -109,10 +135,32 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1",
-              "--master-port", str(port)]  # fmt: skip
-    two = subprocess.run([*launch, str(SCRIPT), str(tmp_path / "two.pt"), "40", "--edm", "--checkpoint", str(tmp_path / "two.safetensors")],
-                         env=ENVIRONMENT, capture_output=True, text=True, timeout=300)  # fmt: skip
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-addr",
+        "127.0.0.1",
+        "--master-port",
+        str(port),
+    ]
+    two = subprocess.run(
+        [
+            *launch,
+            str(SCRIPT),
+            str(tmp_path / "two.pt"),
+            "40",
+            "--edm",
+            "--checkpoint",
+            str(tmp_path / "two.safetensors"),
+        ],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert two.returncode == 0, two.stderr
     a, b = run(tmp_path / "one.pt", 40, edm=True), torch.load(tmp_path / "two.pt")
     assert (a["processes"], b["processes"]) == (1, 2)
@@ -121,7 +169,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
         assert (a["ema"][name].double() - b["ema"][name]).abs().max() < 1e-5
 
 
-# --- checkpoints ----------------------------------------------------------------------------------------------
+# --- checkpoints ----------------------------------------------------------------------------------
 
 
 def test_a_checkpoint_of_other_settings_is_refused(digits, tmp_path):
@@ -159,17 +207,39 @@ def test_bad_checkpoint_files_are_refused(digits, tmp_path):
     path.write_bytes(whole)
     wide = nn.Sequential(small(width=24))
     with pytest.raises(ValueError, match=r"another network.*0.first.weight: not in the file"):
-        training.train(wide, digits, loss, steps=8, batch_size=32, learning_rate=1e-3, progress=False, checkpoint=path)
-    with pytest.raises(ValueError, match=r"first.weight: \(16, 1, 3, 3\) in the file, \(24, 1, 3, 3\) in this network"):
-        training.train(small(width=24), digits, loss, steps=8, batch_size=32, learning_rate=1e-3, progress=False,
-                       checkpoint=path)  # fmt: skip
+        training.train(
+            wide,
+            digits,
+            loss,
+            steps=8,
+            batch_size=32,
+            learning_rate=1e-3,
+            progress=False,
+            checkpoint=path,
+        )
+    with pytest.raises(
+        ValueError,
+        match=r"first.weight: \(16, 1, 3, 3\) in the file, \(24, 1, 3, 3\) in this network",
+    ):
+        training.train(
+            small(width=24),
+            digits,
+            loss,
+            steps=8,
+            batch_size=32,
+            learning_rate=1e-3,
+            progress=False,
+            checkpoint=path,
+        )
 
 
 def test_weights_go_to_a_file_and_back(tmp_path):
     path, network = tmp_path / "w.safetensors", small(seed=1)
     training.save_weights(path, network, {"from": "a test", "n": 3})
     other = small(seed=2)
-    assert training.load_weights(path, other) is other and equal(network.state_dict(), other.state_dict())
+    assert training.load_weights(path, other) is other and equal(
+        network.state_dict(), other.state_dict()
+    )
     assert checkpoints.read_metadata(path) == {"from": "a test", "n": 3}
     assert load_file(path)["first.weight"].shape == (16, 1, 3, 3)
     with pytest.raises(ValueError, match="another network"):
@@ -211,8 +281,15 @@ def test_without_room_on_the_disk_nothing_is_touched(digits, tmp_path, monkeypat
     assert caught.value.errno == errno.ENOSPC
     calls = []
     with pytest.raises(OSError, match="free are 1,000"):
-        training.train(small(), digits, lambda *inputs: calls.append(1), steps=8, batch_size=32, learning_rate=1e-3,
-                       checkpoint=tmp_path / "new.safetensors")  # fmt: skip
+        training.train(
+            small(),
+            digits,
+            lambda *inputs: calls.append(1),
+            steps=8,
+            batch_size=32,
+            learning_rate=1e-3,
+            checkpoint=tmp_path / "new.safetensors",
+        )
     assert calls == []  # known before the first step
     assert path.read_bytes() == old and [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
 
@@ -229,17 +306,27 @@ def test_a_disk_that_fills_up_during_the_write_leaves_the_old_file(tmp_path):
             training.save_weights(path, small(seed=2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert len(old) > 1000 and path.read_bytes() == old and [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+    assert (
+        len(old) > 1000
+        and path.read_bytes() == old
+        and [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+    )
 
 
-# --- average of the weights, rates, draws ---------------------------------------------------------------------
+# --- average of the weights, rates, draws ---------------------------------------------------------
 
 
 def test_the_average_has_its_half_life():
-    """A parameter that jumps from 0 to 1 after the ramp: the average has covered half the way one half-life later."""
+    """A parameter that jumps from 0 to 1 after the ramp: the average has covered half the way one
+    half-life later.
+    """
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    batch, half_life, before = 50, 1000, 40_000  # 5 % of 40,000 exceeds the half-life: the ramp is over
+    batch, half_life, before = (
+        50,
+        1000,
+        40_000,
+    )  # 5 % of 40,000 exceeds the half-life: the ramp is over
     network = nn.Linear(1, 1, bias=False)
     average = AveragedModel(network)
     values = []
@@ -255,18 +342,32 @@ def test_the_average_has_its_half_life():
 
 
 def test_the_average_of_a_run_is_the_weighted_sum_of_its_weights(digits):
-    """Closed form over a short run: sum of weights_i (1 − β_i) Π_{j>i} β_j, with β from the ramp; buffers are copied."""
+    """Closed form over a short run: sum of weights_i (1 − β_i) Π_{j>i} β_j, with β from the ramp;
+    buffers are copied.
+    """
     history = []
 
     def watched(denoiser, *inputs):
         history.append({k: v.clone() for k, v in denoiser.state_dict().items()})
         return loss(denoiser, *inputs)
 
-    result = training.train(small(), digits, watched, steps=30, batch_size=32, learning_rate=1e-2, ema_half_life=40,
-                            progress=False)  # fmt: skip
+    result = training.train(
+        small(),
+        digits,
+        watched,
+        steps=30,
+        batch_size=32,
+        learning_rate=1e-2,
+        ema_half_life=40,
+        progress=False,
+    )
     after = history[1:] + [result.denoiser.state_dict()]
     decays = [training.ema_decay(32 * i, 32, 40) for i in range(30)]
-    assert decays[0] == 0 and 0 < decays[1] < decays[5] and decays[-1] == pytest.approx(0.5 ** (32 / 40))
+    assert (
+        decays[0] == 0
+        and 0 < decays[1] < decays[5]
+        and decays[-1] == pytest.approx(0.5 ** (32 / 40))
+    )
     for name, value in result.ema.state_dict().items():
         if value.is_floating_point():
             expected = torch.zeros_like(value, dtype=torch.float64)
@@ -280,13 +381,19 @@ def test_the_average_of_a_run_is_the_weighted_sum_of_its_weights(digits):
 
 def test_ema_ramp_follows_edm():
     assert training.ema_decay(0, 512, 500_000) == 0
-    assert training.ema_decay(1_000_000, 512, 500_000) == pytest.approx(0.5 ** (512 / 50_000))  # 5 % of 1,000,000
+    assert training.ema_decay(1_000_000, 512, 500_000) == pytest.approx(
+        0.5 ** (512 / 50_000)
+    )  # 5 % of 1,000,000
     assert training.ema_decay(50_000_000, 512, 500_000) == pytest.approx(0.5 ** (512 / 500_000))
 
 
 def test_learning_rate_depends_on_the_step_only():
     assert training.learning_rate_at(0, 1e-3, warmup=10) == pytest.approx(1e-4)
-    assert training.learning_rate_at(9, 1e-3, warmup=10) == training.learning_rate_at(5000, 1e-3, warmup=10) == 1e-3
+    assert (
+        training.learning_rate_at(9, 1e-3, warmup=10)
+        == training.learning_rate_at(5000, 1e-3, warmup=10)
+        == 1e-3
+    )
     assert training.learning_rate_at(50, 1e-3, cosine=100) == pytest.approx(5e-4)
     assert training.learning_rate_at(100, 1e-3, cosine=100) == pytest.approx(0, abs=1e-12)
 
@@ -320,7 +427,7 @@ def test_draws_are_uniform_normal_and_repeatable():
     assert not torch.equal(training.draws(x, 100, 3, 1)[2], noises[3])
 
 
-# --- the loop -------------------------------------------------------------------------------------------------
+# --- the loop -------------------------------------------------------------------------------------
 
 
 def test_training_lowers_the_loss_and_leaves_the_random_state_alone(digits):
@@ -347,7 +454,9 @@ def test_a_tensor_of_points_can_be_trained_on():
         assert x0.shape == noise.shape == (64, 2) and u.shape == (64,) and labels is None
         return (denoiser(x0 + noise, u) - x0).square().mean(1)
 
-    result = training.train(Denoiser(), data.moons(500), points_loss, steps=5, batch_size=64, learning_rate=1e-2)
+    result = training.train(
+        Denoiser(), toys.moons(500), points_loss, steps=5, batch_size=64, learning_rate=1e-2
+    )
     assert torch.isfinite(result.losses).all()
 
 
@@ -367,10 +476,16 @@ def test_mixed_precision_stays_inside_the_network(digits):
         seen.append((D.dtype, x0.dtype))
         return (D - x0).square().flatten(1).mean(1)
 
-    results = [training.train(small(), digits, watched, steps=2, batch_size=32, learning_rate=1e-3, mixed_precision=p)
-               for p in ("no", "bf16", "no")]  # fmt: skip
+    results = [
+        training.train(
+            small(), digits, watched, steps=2, batch_size=32, learning_rate=1e-3, mixed_precision=p
+        )
+        for p in ("no", "bf16", "no")
+    ]
     assert set(seen) == {(torch.float32, torch.float32)}
-    assert torch.equal(results[0].losses, results[2].losses) and not torch.equal(results[0].losses, results[1].losses)
+    assert torch.equal(results[0].losses, results[2].losses) and not torch.equal(
+        results[0].losses, results[1].losses
+    )
     x = torch.zeros(1, 1, 8, 8)
     hooked = []
     results[1].denoiser.first.register_forward_hook(lambda m, i, o: hooked.append(o.dtype))
@@ -386,8 +501,17 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(digits
         return loss(denoiser, x0, *rest) * (float("nan") if len(calls) == 7 else 1)
 
     with pytest.raises(FloatingPointError, match="loss of step 6 is nan"):
-        training.train(small(), digits, breaks, steps=12, batch_size=32, learning_rate=1e-3, progress=False,
-                       checkpoint=path, checkpoint_every=4)  # fmt: skip
+        training.train(
+            small(),
+            digits,
+            breaks,
+            steps=12,
+            batch_size=32,
+            learning_rate=1e-3,
+            progress=False,
+            checkpoint=path,
+            checkpoint_every=4,
+        )
     assert checkpoints.read_metadata(path)["step"] == 4
 
 
@@ -430,7 +554,15 @@ def test_tensorboard_has_the_losses(digits, tmp_path):
     ],
 )
 def test_bad_arguments_are_refused(digits, changes, message):
-    options = dict(denoiser=small(), data=digits, loss=loss, steps=2, batch_size=32, learning_rate=1e-3, progress=False)
+    options = dict(
+        denoiser=small(),
+        data=digits,
+        loss=loss,
+        steps=2,
+        batch_size=32,
+        learning_rate=1e-3,
+        progress=False,
+    )
     options |= changes
     with pytest.raises(ValueError, match=message):
         training.train(options.pop("denoiser"), options.pop("data"), options.pop("loss"), **options)

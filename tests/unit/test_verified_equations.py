@@ -1,4 +1,6 @@
-"""The machinery behind the appendix of verified equations: finding them, reporting on their tests, writing the page."""
+"""The machinery behind the appendix of verified equations: finding them, reporting on their tests,
+writing the page.
+"""
 
 import importlib.util
 import json
@@ -11,7 +13,9 @@ import pytest
 pytest_plugins = "pytester"
 
 ROOT = Path(__file__).resolve().parents[2]
-spec = importlib.util.spec_from_file_location("verified_equations", ROOT / "book/_ext/verified_equations.py")
+spec = importlib.util.spec_from_file_location(
+    "verified_equations", ROOT / "book/_ext/verified_equations.py"
+)
 appendix = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(appendix)
 
@@ -50,38 +54,72 @@ def book(tmp_path):
 
 def test_key_equations_are_found_in_order(book):
     assert [(e.name, e.tex, e.page, e.title) for e in appendix.key_equations(book)] == [
-        ("one", "x &= y \\\\\n&= z", "01-a", "A chapter"), ("two", "a = b", "01-a", "A chapter"), ("three", "c = d", "01-a", "A chapter")]
+        ("one", "x &= y \\\\\n&= z", "01-a", "A chapter"),
+        ("two", "a = b", "01-a", "A chapter"),
+        ("three", "c = d", "01-a", "A chapter"),
+    ]
 
 
 def report(*outcomes, **changes):
-    about = {"does": "Adds up.", "tolerance": 1e-12, "unit": "", "file": "test_a.py", "test": "test_a", "cases": 1, "duration": 0.1, **changes}
+    about = {
+        "does": "Adds up.",
+        "tolerance": 1e-12,
+        "unit": "",
+        "file": "test_a.py",
+        "test": "test_a",
+        "cases": 1,
+        "duration": 0.1,
+        **changes,
+    }
     tests = [{**about, "name": name, "outcome": outcome} for name, outcome in outcomes]
     return {"python": "3", "torch": "2", "numpy": "2", "scipy": "1", "tests": tests}
 
 
 def test_appendix_says_what_passed(book):
-    text, faults = appendix.page(appendix.key_equations(book), report(("one", "passed"), ("two", "passed"), ("three", "passed")))
+    text, faults = appendix.page(
+        appendix.key_equations(book),
+        report(("one", "passed"), ("two", "passed"), ("three", "passed")),
+    )
     assert faults == [] and "3 of 3 key equations passed in this build" in text
-    assert "{eq}`key-two`" in text and "✓ passed: `test_a` in `test_a.py`. Adds up. Tolerance $10^{-12}$." in text
+    assert (
+        "{eq}`key-two`" in text
+        and "✓ passed: `test_a` in `test_a.py`. Adds up. Tolerance $10^{-12}$." in text
+    )
 
 
 def test_appendix_gives_the_unit_and_the_cases(book):
-    text, _ = appendix.page(appendix.key_equations(book), report(("two", "passed"), tolerance=4, unit="standard errors", cases=3))
+    text, _ = appendix.page(
+        appendix.key_equations(book),
+        report(("two", "passed"), tolerance=4, unit="standard errors", cases=3),
+    )
     assert "Tolerance 4 (standard errors), 3 cases." in text
 
 
-@pytest.mark.parametrize("outcomes", [[("one", "failed")], [("one", "skipped")], [("one", "passed"), ("one", "failed")], []])
+@pytest.mark.parametrize(
+    "outcomes",
+    [[("one", "failed")], [("one", "skipped")], [("one", "passed"), ("one", "failed")], []],
+)
 def test_appendix_does_not_hide_what_did_not_pass(book, outcomes):
-    text, faults = appendix.page(appendix.key_equations(book), report(*outcomes, ("two", "passed"), ("three", "passed")))
+    text, faults = appendix.page(
+        appendix.key_equations(book), report(*outcomes, ("two", "passed"), ("three", "passed"))
+    )
     assert len(faults) == 1 and "2 of 3 key equations passed in this build" in text
 
 
 def test_appendix_without_a_run_claims_nothing(book):
     text, faults = appendix.page(appendix.key_equations(book), None)
-    assert faults == [] and "**not run** for this build" in text and "passed" not in text and text.count("- **not run**") == 3
+    assert (
+        faults == []
+        and "**not run** for this build" in text
+        and "passed" not in text
+        and text.count("- **not run**") == 3
+    )
 
 
-@pytest.mark.parametrize("number, text", [(1e-12, "$10^{-12}$"), (2e-7, r"$2 \cdot 10^{-7}$"), (0.01, "0.01"), (4, "4"), (0, "0")])
+@pytest.mark.parametrize(
+    "number, text",
+    [(1e-12, "$10^{-12}$"), (2e-7, r"$2 \cdot 10^{-7}$"), (0.01, "0.01"), (4, "4"), (0, "0")],
+)
 def test_tolerances_are_readable(number, text):
     assert appendix.power_of_ten(number) == text
 
@@ -91,7 +129,9 @@ def fill(book, text, monkeypatch, report=None):
     monkeypatch.delenv("FEWSTEP_EQUATIONS_REPORT", raising=False)
     if report is not None:
         monkeypatch.setenv("FEWSTEP_EQUATIONS_REPORT", str(report))
-    app = SimpleNamespace(srcdir=book.parent, env=SimpleNamespace(note_reread=lambda: None, found_docs={"book/01-a"}))
+    app = SimpleNamespace(
+        srcdir=book.parent, env=SimpleNamespace(note_reread=lambda: None, found_docs={"book/01-a"})
+    )
     source = [text]
     appendix.fill(app, "book/verified-equations", source)
     return source[0]
@@ -100,13 +140,19 @@ def fill(book, text, monkeypatch, report=None):
 def test_page_is_filled_where_it_has_the_directive(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "book/01-a.md").write_text(PAGE)
-    (tmp_path / "book/02-left-out-of-the-contents.md").write_text("# Not there\n\n$$ x $$ (key-four)\n")
+    (tmp_path / "book/02-left-out-of-the-contents.md").write_text(
+        "# Not there\n\n$$ x $$ (key-four)\n"
+    )
     path = tmp_path / "report.json"
     path.write_text(json.dumps(report(("one", "passed"), ("two", "passed"), ("three", "passed"))))
     assert fill(tmp_path / "book", "# Other\n", monkeypatch, path) == "# Other\n"
-    assert "3 of 3" in fill(tmp_path / "book", "# Here\n\n```{verified-equations}\n```\n", monkeypatch, path)
+    assert "3 of 3" in fill(
+        tmp_path / "book", "# Here\n\n```{verified-equations}\n```\n", monkeypatch, path
+    )
     for absent in (None, tmp_path / "absent.json"):
-        assert "**not run** for this build" in fill(tmp_path / "book", "```{verified-equations}\n```", monkeypatch, absent)
+        assert "**not run** for this build" in fill(
+            tmp_path / "book", "```{verified-equations}\n```", monkeypatch, absent
+        )
     assert (ROOT / "book/verified-equations.md").read_text().count(appendix.PLACE) == 1
 
 
@@ -143,7 +189,9 @@ def test_other():
 
 @pytest.fixture
 def run(pytester, monkeypatch):
-    """pytest on a folder that holds one test file and our conftest; the result, and the report or None."""
+    """pytest on a folder that holds one test file and our conftest; the result, and the report or
+    None.
+    """
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     path = pytester.path / "made/report.json"
     monkeypatch.setenv("FEWSTEP_EQUATIONS_REPORT", str(path))
@@ -164,26 +212,41 @@ def test_report_says_what_each_test_did_and_how_it_ended(run, options):
     assert done.ret == pytest.ExitCode.TESTS_FAILED
     tests = {test["name"]: test for test in made["tests"]}
     assert {name: (test["outcome"], test["cases"]) for name, test in tests.items()} == {
-        "good": ("passed", 1), "bad": ("failed", 3), "left-out": ("skipped", 1), "broken": ("failed", 1)}
+        "good": ("passed", 1),
+        "bad": ("failed", 3),
+        "left-out": ("skipped", 1),
+        "broken": ("failed", 1),
+    }
     assert tests["good"]["does"] == "Compares, e.g. by eye, x.y with z."
     assert tests["bad"]["does"] == "Fails in one case."
-    assert (tests["bad"]["tolerance"], tests["bad"]["unit"], tests["bad"]["file"], tests["bad"]["test"]) == (4, "standard errors", "test_a.py", "test_bad")
+    assert (
+        tests["bad"]["tolerance"],
+        tests["bad"]["unit"],
+        tests["bad"]["file"],
+        tests["bad"]["test"],
+    ) == (4, "standard errors", "test_a.py", "test_bad")
 
 
-@pytest.mark.parametrize("mark, arguments, doc, complaint", [
-    ('("a")', "tolerance", "Does.", "write once"),
-    ('("a", 1e-3)', "tolerance", "Does.", "write once"),
-    ('("a", tolerance=1, units="m")', "tolerance", "Does.", "write once"),
-    ('("a", tolerance=1)', "", "Does.", "must take the fixture"),
-    ('("a", tolerance=1)', "tolerance", "", "docstring"),
-    ('("a", tolerance=1)', "tolerance", "no sentence", "docstring"),
-], ids=range(6))
+@pytest.mark.parametrize(
+    "mark, arguments, doc, complaint",
+    [
+        ('("a")', "tolerance", "Does.", "write once"),
+        ('("a", 1e-3)', "tolerance", "Does.", "write once"),
+        ('("a", tolerance=1, units="m")', "tolerance", "Does.", "write once"),
+        ('("a", tolerance=1)', "", "Does.", "must take the fixture"),
+        ('("a", tolerance=1)', "tolerance", "", "docstring"),
+        ('("a", tolerance=1)', "tolerance", "no sentence", "docstring"),
+    ],
+    ids=range(6),
+)
 def test_half_stated_tests_are_refused(run, mark, arguments, doc, complaint):
-    done, made = run(f'import pytest\n\n@pytest.mark.equation{mark}\ndef test_a({arguments}):\n    """{doc}"""\n')
+    done, made = run(
+        f'import pytest\n\n@pytest.mark.equation{mark}\ndef test_a({arguments}):\n    """{doc}"""\n'
+    )
     assert done.ret == pytest.ExitCode.USAGE_ERROR and made is None
     assert complaint in done.stderr.str() + done.stdout.str()
 
 
 def test_interrupted_run_leaves_no_report(run):
-    done, made = run(TESTS + "    pytest.exit(\"enough\")\n")
+    done, made = run(TESTS + '    pytest.exit("enough")\n')
     assert done.ret == pytest.ExitCode.INTERRUPTED and made is None

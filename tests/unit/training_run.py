@@ -1,6 +1,7 @@
 """A short training run in a process of its own, for the tests of resume and of several processes.
 
-    python training_run.py OUT STEPS [--checkpoint FILE] [--every N] [--dropout P] [--pause SECONDS] [--edm]
+python training_run.py OUT STEPS [--checkpoint FILE] [--every N] [--dropout P] [--pause SECONDS]
+[--edm]
 """
 
 import argparse
@@ -52,12 +53,32 @@ def run(out, steps, checkpoint=None, every=None, dropout=0.0, pause=0.0, edm=Fal
     def paused(*inputs):
         return loss(*inputs, pause=pause)
 
-    denoiser = preconditioning.Denoiser(small(dropout), preconditioning.edm()) if edm else small(dropout)
-    result = training.train(denoiser, digits, losses.edm if edm else paused, steps=steps, batch_size=32, learning_rate=2e-3,
-                            labels=digits.labels, clip_norm=10.0, warmup=5, cosine=True, checkpoint=checkpoint,
-                            checkpoint_every=every, progress=False)  # fmt: skip
-    saved = {"network": result.denoiser.state_dict(), "ema": result.ema.state_dict(), "losses": result.losses,
-             "processes": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1}  # fmt: skip
+    denoiser = (
+        preconditioning.Denoiser(small(dropout), preconditioning.edm()) if edm else small(dropout)
+    )
+    result = training.train(
+        denoiser,
+        digits,
+        losses.edm if edm else paused,
+        steps=steps,
+        batch_size=32,
+        learning_rate=2e-3,
+        labels=digits.labels,
+        clip_norm=10.0,
+        warmup=5,
+        cosine=True,
+        checkpoint=checkpoint,
+        checkpoint_every=every,
+        progress=False,
+    )
+    saved = {
+        "network": result.denoiser.state_dict(),
+        "ema": result.ema.state_dict(),
+        "losses": result.losses,
+        "processes": torch.distributed.get_world_size()
+        if torch.distributed.is_initialized()
+        else 1,
+    }
     if int(os.environ.get("RANK", 0)) == 0:
         torch.save(saved, out)
     return saved

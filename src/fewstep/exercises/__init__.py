@@ -1,15 +1,18 @@
-"""Self-checks for the exercises: the reader's function against the right one on random probes and edge cases.
+"""Self-checks for the exercises: the reader's function against the right one on random probes and
+edge cases.
 
-Each chapter has a module of the same name, so that a notebook says ``from fewstep.exercises import noising`` and, under the
-stub ``def snr(alpha_bar): return ...``, ``noising.snr.check(snr)``. The check never raises: an error in the reader's code is
-part of the answer. Mistakes foreseen by the author (``Wrong``) are recognised by what they compute, and get their own hint.
+Each chapter has a module of the same name, so that a notebook says ``from fewstep.exercises import
+noising`` and, under the stub ``def snr(alpha_bar): return ...``, ``noising.snr.check(snr)``. The
+check never raises: an error in the reader's code is part of the answer. Mistakes foreseen by the
+author (``Wrong``) are recognised by what they compute, and get their own hint.
 """
 
 import copy
 import html
 import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +27,9 @@ MARKS = {"unsolved": ("○", "#56B4E9"), "wrong": ("✗", "#D55E00"), "right": (
 
 @dataclass(frozen=True)
 class Wrong:
-    """A typical mistake: the function a reader would have written, and the hint that names the mistake."""
+    """A typical mistake: the function a reader would have written, and the hint that names the
+    mistake.
+    """
 
     answer: Callable
     hint: str
@@ -32,7 +37,9 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found: ``status`` is "unsolved", "wrong" or "right"; ``hint`` says what to do next or what is wrong."""
+    """What a check found: ``status`` is "unsolved", "wrong" or "right"; ``hint`` says what to do
+    next or what is wrong.
+    """
 
     name: str
     status: str
@@ -44,8 +51,10 @@ class Verdict:
 
     def _repr_html_(self):
         mark, colour = MARKS[self.status]
-        return (f'<div style="border-left:5px solid {colour};padding:.4em .8em;margin:.3em 0;white-space:pre-wrap">'
-                f"{mark} <code>{html.escape(self.name)}</code>: <b>{self.status}.</b> {html.escape(self.hint)}</div>")
+        return (
+            f'<div style="border-left:5px solid {colour};padding:.4em .8em;margin:.3em 0;white-space:pre-wrap">'
+            f"{mark} <code>{html.escape(self.name)}</code>: <b>{self.status}.</b> {html.escape(self.hint)}</div>"
+        )
 
     def _ipython_display_(self):  # as a cell's last value it would appear a second time
         if self.shown_in is None or self.shown_in != _execution():
@@ -63,11 +72,15 @@ class Raised:
 class Exercise:
     """One exercise with its right answer and its typical mistakes.
 
-    name: shown in messages. arguments: ``rng -> tuple``, one random probe from a ``numpy.random.Generator``; pass noise as an
-    argument, never draw it inside the answer. edges: further probes, tuples written out (σ = 0, one step, …).
-    solution: the right answer, ``(*arguments) -> number, array, tensor, or tuple of these``. wrong: at least three in a notebook.
-    tolerance: an entry is right when it is off by at most tolerance · max(1, |right|). probes: how many random ones.
-    Raises ``ValueError`` when a mistake cannot be told from the solution, or from another mistake, on the probes.
+    name: shown in messages. arguments: ``rng -> tuple``, one random probe from a
+    ``numpy.random.Generator``; pass noise as an argument, never draw it inside the answer. edges:
+    further probes, tuples written out (σ = 0, one step, …).
+    solution: the right answer, ``(*arguments) -> number, array, tensor, or tuple of these``. wrong:
+    at least three in a notebook.
+    tolerance: an entry is right when it is off by at most tolerance · max(1, |right|). probes: how
+    many random ones.
+    Raises ``ValueError`` when a mistake cannot be told from the solution, or from another mistake,
+    on the probes.
     """
 
     name: str
@@ -80,17 +93,28 @@ class Exercise:
 
     def __post_init__(self):
         for probe in self._probes():
-            require(isinstance(probe, tuple), f"{self.name}: a probe", probe, "a tuple of arguments")
+            require(
+                isinstance(probe, tuple), f"{self.name}: a probe", probe, "a tuple of arguments"
+            )
         right = self._outcomes(self.solution)
         for probe, outcome in zip(self._probes(), right):
-            require(not isinstance(outcome, Raised), f"{self.name}: solution at {probe}", outcome, "free of errors")
+            require(
+                not isinstance(outcome, Raised),
+                f"{self.name}: solution at {probe}",
+                outcome,
+                "free of errors",
+            )
         told = [("the solution", right)]
         for mistake in self.wrong:
             require(bool(mistake.hint.strip()), f"{self.name}: hint", mistake.hint, "not empty")
             outcomes = self._outcomes(mistake.answer)
             for other, known in told:
-                require(not self._agree(outcomes, known), f"{self.name}: wrong answer", mistake.hint,
-                        f"different from {other} on at least one probe")
+                require(
+                    not self._agree(outcomes, known),
+                    f"{self.name}: wrong answer",
+                    mistake.hint,
+                    f"different from {other} on at least one probe",
+                )
             told.append((f"the wrong answer {mistake.hint!r}", outcomes))
 
     def check(self, answer: Callable) -> Verdict:
@@ -103,7 +127,10 @@ class Exercise:
         if answer is None or answer is ...:
             return "unsolved", UNSOLVED
         if not callable(answer):
-            return "wrong", f"check takes the function itself, {self.name}.check({self.name}), and calls it; it got {_describe(answer)}."
+            return (
+                "wrong",
+                f"check takes the function itself, {self.name}.check({self.name}), and calls it; it got {_describe(answer)}.",
+            )
         came, right = self._outcomes(answer), self._outcomes(self.solution)
         if any(map(_is_stub, came)) or all(outcome is None for outcome in came):
             return "unsolved", UNSOLVED
@@ -114,12 +141,17 @@ class Exercise:
                 return "wrong", mistake.hint
         for probe, a, b in zip(self._probes(), came, right):
             if not _same(a, b, self.tolerance):
-                return "wrong", f"{self._call(probe)} {_difference(a, b, self.tolerance)}{_pattern(came, right, self.tolerance)}"
+                return (
+                    "wrong",
+                    f"{self._call(probe)} {_difference(a, b, self.tolerance)}{_pattern(came, right, self.tolerance)}",
+                )
 
     def _probes(self):
         """The edges first: a message about a simple case helps most."""
         seeds = range(self.probes)
-        return [copy.deepcopy(edge) for edge in self.edges] + [self.arguments(np.random.default_rng(seed)) for seed in seeds]
+        return [copy.deepcopy(edge) for edge in self.edges] + [
+            self.arguments(np.random.default_rng(seed)) for seed in seeds
+        ]
 
     def _outcomes(self, answer):
         outcomes = []
@@ -164,12 +196,18 @@ def _array(value):
 
 
 def _same(a: Any, b: Any, tolerance: float) -> bool:
-    """Whether two outcomes agree: the same error, or the same shape and entries, with NaN and ±∞ in the same places."""
+    """Whether two outcomes agree: the same error, or the same shape and entries, with NaN and ±∞
+    in the same places.
+    """
     if isinstance(a, Raised) or isinstance(b, Raised):
         return isinstance(a, Raised) and isinstance(b, Raised) and type(a.error) is type(b.error)
     if isinstance(a, tuple) or isinstance(b, tuple):
-        return (isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)) and len(a) == len(b)
-                and all(_same(x, y, tolerance) for x, y in zip(a, b)))
+        return (
+            isinstance(a, (tuple, list))
+            and isinstance(b, (tuple, list))
+            and len(a) == len(b)
+            and all(_same(x, y, tolerance) for x, y in zip(a, b))
+        )
     if a is None or b is None or isinstance(a, str) or isinstance(b, str):
         return a is b or (isinstance(a, str) and isinstance(b, str) and a == b)
     try:
@@ -188,7 +226,9 @@ def _describe(value) -> str:
     if isinstance(value, (tuple, list)) and not all(isinstance(v, (int, float)) for v in value):
         return f"({', '.join(map(_describe, value))})"
     if value is None or isinstance(value, str) or callable(value):
-        return getattr(value, "__name__", None) or (repr(value) if value is None or isinstance(value, str) else type(value).__name__)
+        return getattr(value, "__name__", None) or (
+            repr(value) if value is None or isinstance(value, str) else type(value).__name__
+        )
     try:
         array = _array(value)
     except Exception:
@@ -209,7 +249,9 @@ def _difference(came, right, tolerance) -> str:
     if isinstance(right, tuple):
         if not isinstance(came, (tuple, list)) or len(came) != len(right):
             return f"gave {_describe(came)}; expected are {len(right)} values, as a tuple."
-        number, a, b = next((i, a, b) for i, (a, b) in enumerate(zip(came, right), 1) if not _same(a, b, tolerance))
+        number, a, b = next(
+            (i, a, b) for i, (a, b) in enumerate(zip(came, right), 1) if not _same(a, b, tolerance)
+        )
         return f"is wrong in value {number} of {len(right)}: it {_difference(a, b, tolerance)}"
     try:
         a, b = _array(came), _array(right)
@@ -233,7 +275,9 @@ def _kind(value) -> str:
 def _pattern(came, right, tolerance) -> str:
     """A remark on how all answers relate to the right ones: a constant factor, or a square."""
     try:
-        a, b = (np.concatenate([_array(value).ravel() for value in values]) for values in (came, right))
+        a, b = (
+            np.concatenate([_array(value).ravel() for value in values]) for values in (came, right)
+        )
     except Exception:  # words, errors
         return ""
     keep = np.isfinite(b) & (np.abs(b) > 1e-9) if a.shape == b.shape else np.zeros(0)
