@@ -112,10 +112,10 @@ def same_shape(argument: str, x: torch.Tensor, other: str, y: torch.Tensor) -> N
         )
 
 
-def levels(sigma: Any, x: torch.Tensor) -> torch.Tensor:
-    """σ as a float64 tensor () or (B,). The value of a plain number is checked, a tensor's is not."""
+def levels(sigma: Any, x: torch.Tensor, positive: bool = False) -> torch.Tensor:
+    """σ as a float64 tensor () or (B,). A plain number is checked, a tensor by its shape only."""
     if isinstance(sigma, (int, float)):
-        number("sigma", sigma, at_least=0)
+        number("sigma", sigma, **{"above" if positive else "at_least": 0})
     elif not isinstance(sigma, torch.Tensor):
         raise ValueError(f"sigma = {describe(sigma)}: must be a number ≥ 0 or a tensor (B,)")
     sigma = torch.as_tensor(sigma, dtype=torch.float64)

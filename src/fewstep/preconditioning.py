@@ -1,129 +1,220 @@
-r"""How a network F becomes a denoiser: :math:`D(x; \sigma) = c_{skip}\,x + c_{out}\,F(c_{in}\,x;\,
-c_{noise})` (Karras et al. 2022, table 1).
+r"""How a network F becomes a denoiser (Karras et al. 2022, table 1).
 
-Each function returns the coefficients of one paper as functions of a float64 tensor σ > 0;
+.. math:: D(x; \sigma) = c_{skip}\,x + c_{out}\,F(c_{in}\,x;\, c_{noise}).
+
+Each function here returns the coefficients of one paper as functions of a float64 tensor σ > 0;
 ``weight`` is λ(σ) of the training loss.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
 
 import torch
 from torch import nn
 
-from ._checks import count, number, numbers, per_sample, require, state
-from .grids import iddpm_levels
+from ._checks import count, levels, number, per_sample, require, state
 from .processes import VP
+from .schedules import Chain, iddpm_levels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Preconditioning:
-    """The five functions of σ (float64 tensor in, same shape out) that wrap a network into a
-    denoiser.
+    """Five functions of σ (float64 tensor in, same shape out) that wrap a network into a denoiser.
+
+    name, settings: which of the functions below made it, and its arguments, as JSON knows them.
+    sigma_min, sigma_max: the noise levels that the network is made for.
+    levels: the list of levels that it was trained on, decreasing; None where every level is one.
     """
 
     name: str
-    c_skip: Callable
-    c_out: Callable
-    c_in: Callable
-    c_noise: Callable
-    weight: Callable
+    settings: dict[str, Any]
+    c_skip: Callable[[torch.Tensor], torch.Tensor]
+    c_out: Callable[[torch.Tensor], torch.Tensor]
+    c_in: Callable[[torch.Tensor], torch.Tensor]
+    c_noise: Callable[[torch.Tensor], torch.Tensor]
+    weight: Callable[[torch.Tensor], torch.Tensor]
+    sigma_min: float = 0.0
+    sigma_max: float = inf
+    levels: torch.Tensor | None = field(default=None, repr=False)
 
 
 def edm(sigma_data: float = 0.5) -> Preconditioning:
-    """Unit-variance inputs and targets, least amplification of errors, for data of standard
-    deviation ``sigma_data``.
+    """Unit-variance inputs and targets, least amplification of errors.
+
+    sigma_data: standard deviation of the data, > 0.
     """
-    require(number("sigma_data", sigma_data) > 0, "sigma_data", sigma_data, "positive")
-    v = sigma_data**2
+    v = number("sigma_data", sigma_data, above=0) ** 2
     return Preconditioning(
         "edm",
+        {"sigma_data": float(sigma_data)},
         c_skip=lambda sigma: v / (sigma**2 + v),
-        c_out=lambda sigma: sigma * sigma_data / (sigma**2 + v).sqrt(),
+        c_out=lambda sigma: sigma * v**0.5 / (sigma**2 + v).sqrt(),
         c_in=lambda sigma: 1 / (sigma**2 + v).sqrt(),
         c_noise=lambda sigma: sigma.log() / 4,
-        weight=lambda sigma: (sigma**2 + v) / (sigma * sigma_data) ** 2,
+        weight=lambda sigma: (sigma**2 + v) / (sigma**2 * v),
     )
 
 
-def vp(process: VP = VP(), M: int = 1000) -> Preconditioning:
-    """The network predicts ε from the VP variable and the step number c_noise = (M − 1) t (Song et
-    al. 2021).
+def vp(process: VP = VP(), M: int = 1000, t_min: float = 1e-5) -> Preconditioning:
+    """The network predicts ε from the VP variable and c_noise = (M − 1) t (Song et al. 2021).
+
+    process: its time is the network's.  M: number of steps of the chain it stands for.
+    t_min: smallest time of training, which sets sigma_min.
     """
     count("M", M)
-    return Preconditioning(
+    low, high = process.sigma([t_min, 1.0]).tolist()
+    return _predicts_noise(
         "vp",
-        c_skip=torch.ones_like,
-        c_out=lambda sigma: -sigma,
-        c_in=lambda sigma: 1 / (sigma**2 + 1).sqrt(),
-        c_noise=lambda sigma: (M - 1) * process.sigma_inv(sigma),
-        weight=lambda sigma: 1 / sigma**2,
+        {"beta_d": process.beta_d, "beta_min": process.beta_min, "M": M, "t_min": t_min},
+        c_noise=lambda sigma: (M - 1) * process._time_of(sigma),
+        sigma_min=low,
+        sigma_max=high,
     )
 
 
-def ve() -> Preconditioning:
-    """The network predicts the negated noise from x itself and c_noise = ln(σ/2) (Song et al.
+def ve(sigma_min: float = 0.02, sigma_max: float = 100.0) -> Preconditioning:
+    """The network predicts −ε from x itself and c_noise = ln(σ/2) (Song et al. 2021).
 
-    2021).
+    sigma_min, sigma_max: range of training.
     """
+    number("sigma_min", sigma_min, above=0)
+    number("sigma_max", sigma_max, above=sigma_min)
     return Preconditioning(
         "ve",
+        {"sigma_min": float(sigma_min), "sigma_max": float(sigma_max)},
         c_skip=torch.ones_like,
         c_out=lambda sigma: sigma,
         c_in=torch.ones_like,
         c_noise=lambda sigma: (sigma / 2).log(),
         weight=lambda sigma: 1 / sigma**2,
+        sigma_min=float(sigma_min),
+        sigma_max=float(sigma_max),
     )
 
 
 def iddpm(M: int = 1000) -> Preconditioning:
-    """As VP, with c_noise = M − 1 − j of the nearest level u_j of improved DDPM (Nichol & Dhariwal
-    2021).
+    """As VP, with c_noise = M − 1 − j of the nearest level u_j (Nichol & Dhariwal 2021).
+
+    M: number of levels.
     """
-    levels = iddpm_levels(M)[:-1]
+    u = iddpm_levels(M)[:-1]
+    return _predicts_noise("iddpm", {"M": M}, lambda sigma: M - 1 - _nearest(sigma, u), u)
 
-    def c_noise(sigma):
-        nearest = (sigma.reshape(-1, 1) - levels.to(sigma.device)).abs().argmin(1)
-        return (M - 1 - nearest).reshape(sigma.shape).double()
 
+def chain(chain: Chain) -> Preconditioning:
+    """The network predicts ε from x_t and t, as trained on a discrete chain (Ho et al. 2020).
+
+    chain: its T levels are the network's; σ between two of them takes the nearer one's t.
+    """
+    sigmas = chain.sigmas.flip(0)[:-1]  # decreasing: of t = T … 1
+    return _predicts_noise(
+        "chain", {"betas": chain.betas.tolist()}, lambda s: chain.T - _nearest(s, sigmas), sigmas
+    )
+
+
+def _predicts_noise(
+    name: str,
+    settings: dict[str, Any],
+    c_noise: Callable[[torch.Tensor], torch.Tensor],
+    levels: torch.Tensor | None = None,
+    sigma_min: float | None = None,
+    sigma_max: float | None = None,
+) -> Preconditioning:
+    """F sees the variance-preserving variable x/√(1 + σ²) and answers ε, so D = x − σ F."""
+    if levels is not None:
+        sigma_min, sigma_max = float(levels[-1]), float(levels[0])
     return Preconditioning(
-        "iddpm",
+        name,
+        settings,
         c_skip=torch.ones_like,
         c_out=lambda sigma: -sigma,
         c_in=lambda sigma: 1 / (sigma**2 + 1).sqrt(),
         c_noise=c_noise,
         weight=lambda sigma: 1 / sigma**2,
+        sigma_min=0.0 if sigma_min is None else sigma_min,
+        sigma_max=inf if sigma_max is None else sigma_max,
+        levels=levels,
     )
 
 
-class Denoiser(nn.Module):
-    """A network wrapped by a preconditioning: ``D(x, sigma, labels) -> E[x0 | x]``, x: (B, ...), σ
-    > 0: scalar or (B,).
+def _nearest(sigma: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+    """Index of the level next to each σ, as float64."""
+    return (sigma[..., None] - levels.to(sigma.device)).abs().argmin(-1).double()
 
-    The network is called as ``network(c_in x, c_noise, labels)`` in float32, whatever the type of
-    x; the result has the type of x.
-    Raises ``ValueError`` for a state that is not finite and floating point, or a σ that is not
-    positive.
+
+def rebuild(name: str, settings: dict[str, Any]) -> Preconditioning:
+    """The preconditioning of this name and these settings, as a file of weights holds them.
+
+    Raises ValueError for a name or settings that are not of this module.
+    """
+    makers: dict[str, Callable[..., Preconditioning]] = {
+        "edm": edm,
+        "vp": lambda beta_d, beta_min, **rest: vp(VP(beta_d, beta_min), **rest),
+        "ve": ve,
+        "iddpm": iddpm,
+        "chain": lambda betas: chain(Chain(torch.tensor(betas, dtype=torch.float64))),
+    }
+    require(name in makers, "preconditioning", name, f"one of {', '.join(makers)}")
+    try:
+        return makers[name](**settings)
+    except TypeError as error:
+        raise ValueError(f"settings = {settings}: must be those of {name} ({error})") from error
+
+
+class Denoiser(nn.Module):
+    """A network wrapped by a preconditioning: ``D(x, sigma, labels) -> E[x0 | x]``.
+
+    network: called as ``network(c_in x, c_noise, labels)``, x float32 (B, C, …), c_noise (B,). One
+    with more output channels says how many in ``network.extra_channels``.
+    preconditioning: also tells ``sigma_min``, ``sigma_max`` and ``levels`` of the network.
     """
 
     def __init__(self, network: nn.Module, preconditioning: Preconditioning):
         super().__init__()
+        require(isinstance(network, nn.Module), "network", network, "a torch.nn.Module")
+        made = isinstance(preconditioning, Preconditioning)
+        require(made, "preconditioning", preconditioning, "a Preconditioning, such as edm(0.5)")
         self.network, self.preconditioning = network, preconditioning
+        self.extra_channels = int(getattr(network, "extra_channels", 0))
 
-    def forward(self, x, sigma, labels=None):
+    @property
+    def sigma_min(self) -> float:
+        """Lowest noise level of the network's training."""
+        return self.preconditioning.sigma_min
+
+    @property
+    def sigma_max(self) -> float:
+        """Highest noise level of the network's training."""
+        return self.preconditioning.sigma_max
+
+    @property
+    def levels(self) -> torch.Tensor | None:
+        """The noise levels of its training, decreasing, if a list; see ``grids.round_to``."""
+        return self.preconditioning.levels
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        sigma: torch.Tensor | float,
+        labels: torch.Tensor | None = None,
+        extra: bool = False,
+    ) -> Any:
+        """E[x0 | x], and with ``extra`` the network's further channels beside it.
+
+        x: (B, ...), any floating type; the network sees float32, the result has the type of x.
+        sigma: number or (B,), > 0.  labels: (B,) integers, -1 for no class, or None.
+        Returns D (B, ...), or with ``extra`` the pair of D and (B, extra_channels, ...).
+        Raises ValueError for shapes and types that do not fit.
+        """
         state("x", x)
-        sigma = numbers("sigma", sigma)
-        require(bool((sigma > 0).all()), "sigma", sigma.tolist(), "positive")
-        require(
-            sigma.numel() == 1 or sigma.shape == x.shape[:1],
-            "sigma.shape",
-            tuple(sigma.shape),
-            f"() or ({len(x)},)",
-        )
-        p, sigma = self.preconditioning, sigma.reshape(-1).expand(len(x))
-        F = self.network(
-            per_sample(p.c_in(sigma), x).float() * x.float(),
-            p.c_noise(sigma).float().to(x.device),
-            labels,
-        )
-        return per_sample(p.c_skip(sigma), x) * x + per_sample(p.c_out(sigma), x) * F.to(x.dtype)
+        p, sigma = self.preconditioning, levels(sigma, x, positive=True)
+        c_noise = p.c_noise(sigma).float().to(x.device).expand(len(x))
+        F = self.network((per_sample(p.c_in(sigma), x) * x).float(), c_noise, labels)
+        expected = (len(x), x.shape[1] + self.extra_channels, *x.shape[2:])
+        if F.shape != expected:
+            raise ValueError(f"network(x).shape = {tuple(F.shape)}: must be {expected}")
+        F, more = F[:, : x.shape[1]], F[:, x.shape[1] :]
+        D = per_sample(p.c_skip(sigma), x) * x + per_sample(p.c_out(sigma), x) * F.to(x.dtype)
+        return (D, more) if extra else D

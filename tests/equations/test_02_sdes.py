@@ -8,7 +8,7 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import kstest
 
-from fewstep.processes import EDM, VE, VP, Process, SubVP
+from fewstep.processes import EDM, VE, VP, Instant, Process, SubVP
 
 # The gap of 0.0051 below (Kolmogorov's statistic of 200,000 draws) is passed by chance once in
 # 16,000: 4 standard deviations.
@@ -152,10 +152,9 @@ def test_transition_kernel(tolerance):
 class Invented(Process):
     """A process of no paper: s = 1/(1 + t²), σ = sinh 2t."""
 
-    sigma = lambda self, t: torch.sinh(2 * self._time(t))
-    dsigma = lambda self, t: 2 * torch.cosh(2 * self._time(t))
-    s = lambda self, t: 1 / (1 + self._time(t) ** 2)
-    ds = lambda self, t: -2 * self._time(t) / (1 + self._time(t) ** 2) ** 2
+    def _at(self, t):
+        s, ds = 1 / (1 + t**2), -2 * t / (1 + t**2) ** 2
+        return Instant.of(t, torch.sinh(2 * t), s, 2 * torch.cosh(2 * t), ds)
 
 
 @pytest.mark.equation("drift-diffusion-from-s-sigma", tolerance=1e-11)

@@ -174,7 +174,8 @@ def test_pf_ode_in_sigma_and_s(tolerance):
     flow = solvers.Flow(denoisers.Mixture(M[:, None], V, W), process)
     assert (
         np.abs(
-            flow.velocity(torch.from_numpy(x)[:, None], 0.7)[:, 0].numpy() - velocity(0.7, x)
+            flow.velocity(torch.from_numpy(x)[:, None], process.at(0.7))[:, 0].numpy()
+            - velocity(0.7, x)
         ).max()
         < tolerance
     )

@@ -91,7 +91,7 @@ def test_iddpm_levels_by_independent_code():
     u = [0.0] * (M + 1)
     for j in range(M, 0, -1):
         u[j - 1] = math.sqrt((u[j] ** 2 + 1) / max(alpha_bar[j - 1] / alpha_bar[j], C1) - 1)
-    levels = grids.iddpm_levels()
+    levels = schedules.iddpm_levels()
     assert levels.dtype == torch.float64 and levels.shape == (1001,) and levels[-1] == 0
     assert max_abs(levels[:-1] / torch.tensor(u, dtype=torch.float64)[:-1], torch.ones(1000)) < 1e-9
     closed = torch.tensor(
@@ -105,7 +105,7 @@ def test_iddpm_levels_by_independent_code():
 
 
 def test_iddpm_takes_levels_from_the_list():
-    levels = grids.iddpm_levels()
+    levels = schedules.iddpm_levels()
     full, few = grids.iddpm(992), grids.iddpm(20)
     assert max_abs(full, levels[8:]) == 0
     assert float(few[0]) == float(levels[8]) and float(few[-2]) == float(levels[999])
@@ -125,7 +125,7 @@ def test_respaced_takes_levels_from_the_chain():
 
 
 def test_round_to_moves_each_level_to_the_nearest_and_keeps_zero():
-    levels = grids.iddpm_levels()
+    levels = schedules.iddpm_levels()
     sigmas = grids.edm(10)
     rounded = grids.round_to(sigmas, levels)
     assert_is_a_grid(
@@ -207,17 +207,17 @@ BAD = {
     "n is text": ("n", lambda: grids.iddpm("18")),
     "n is more than the levels": ("n", lambda: grids.iddpm(993)),
     "n is more than the chain": ("n", lambda: grids.respaced(101, schedules.cosine(100))),
-    "sigma_min is sigma_max": ("sigma_min, sigma_max", lambda: grids.edm(5, 1.0, 1.0)),
-    "sigma_min above sigma_max": ("sigma_min, sigma_max", lambda: grids.ve(5, 2.0, 1.0)),
-    "sigma_min is 0": ("sigma_min, sigma_max", lambda: grids.ve(5, 0.0, 1.0)),
+    "sigma_min is sigma_max": ("sigma_max", lambda: grids.edm(5, 1.0, 1.0)),
+    "sigma_min above sigma_max": ("sigma_max", lambda: grids.ve(5, 2.0, 1.0)),
+    "sigma_min is 0": ("sigma_min", lambda: grids.ve(5, 0.0, 1.0)),
     "sigma_min is NaN": ("sigma_min", lambda: grids.edm(5, nan)),
     "sigma_max is infinite": ("sigma_max", lambda: grids.edm(5, sigma_max=inf)),
     "rho is 0": ("rho", lambda: grids.edm(5, rho=0)),
     "rho is NaN": ("rho", lambda: grids.edm(5, rho=nan)),
     "rho is text": ("rho", lambda: grids.edm(5, rho="7")),
-    "t_min is 1": ("t_min, t_max", lambda: grids.vp(5, t_min=1.0)),
-    "M is 0": ("M", lambda: grids.iddpm_levels(0)),
-    "c1 is negative": ("c1, c2", lambda: grids.iddpm_levels(10, c1=-1.0)),
+    "t_min is 1": ("t_min", lambda: grids.vp(5, t_min=1.0)),
+    "M is 0": ("M", lambda: schedules.iddpm_levels(0)),
+    "c1 is negative": ("c1", lambda: schedules.iddpm_levels(10, c1=-1.0)),
     "j0 is M": ("j0", lambda: grids.iddpm(1, M=10, j0=10)),
     "two levels round to one": (
         "sigmas",

@@ -149,20 +149,13 @@ x0, u, noise = batch()
 D = Denoiser(Linear(), preconditioning.edm(0.5))
 nan = float("nan")
 BAD = {
-    "u reaches 0": ("u", lambda: losses.lognormal(torch.tensor([0.0, 0.5]))),
-    "u reaches 1": ("u", lambda: losses.log_uniform(torch.tensor([0.5, 1.0]))),
-    "u is NaN": ("u", lambda: losses.uniform_in_time(torch.tensor([nan]))),
     "u is too short": ("u.shape", lambda: losses.edm(D, x0, u[:3], noise)),
     "noise has another shape": ("noise.shape", lambda: losses.edm(D, x0, u, noise[:, :, :2])),
-    "x0 is NaN": ("x0", lambda: losses.edm(D, x0 * nan, u, noise)),
     "x0 is of bytes": ("x0.dtype", lambda: losses.edm(D, x0.to(torch.uint8), u, noise)),
     "std is 0": ("std", lambda: losses.lognormal(u, std=0.0)),
     "mean is NaN": ("mean", lambda: losses.lognormal(u, mean=nan)),
-    "levels the wrong way round": (
-        "sigma_min, sigma_max",
-        lambda: losses.log_uniform(u, 100.0, 0.02),
-    ),
-    "sigma_min is 0": ("sigma_min, sigma_max", lambda: losses.log_uniform(u, 0.0)),
+    "levels the wrong way round": ("sigma_max", lambda: losses.log_uniform(u, 100.0, 0.02)),
+    "sigma_min is 0": ("sigma_min", lambda: losses.log_uniform(u, 0.0)),
     "t_min is 1": ("t_min", lambda: losses.uniform_in_time(u, t_min=1.0)),
 }
 

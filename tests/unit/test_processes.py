@@ -196,6 +196,50 @@ def test_vp_with_default_levels_is_the_default_schedule():
     assert VP.with_levels(0.02, 80).beta_d != pytest.approx(19.9, rel=0.01)
 
 
+def test_edm_s_own_levels_make_beta_negative_near_zero():
+    """Karras et al.'s VP row with σ from 0.002 to 80 has β_min < 0: the process is there at t = 0
+    and from −2 β_min/β_d on, which lies below their smallest time, 1e-3; in between it is not.
+    """
+    process = VP.with_levels(0.002, 80)
+    assert process.beta_min < 0 < process.beta(1e-3)
+    start = -2 * process.beta_min / process.beta_d
+    t = torch.linspace(start, 1, 1001, dtype=torch.float64)
+    assert start < 1e-3 and bool((process.sigma(t).diff() > 0).all())
+    assert max_abs(process.sigma_inv(process.sigma(t[1:])), t[1:]) < 1e-9
+    assert process.sigma_inv(0.0) == 0 and process.sigma(0.0) == 0
+
+
+# --- SDEs given by their coefficients
+
+
+def test_from_sde_resolves_peaks_and_jumps():
+    """A Gaussian peak of g of width 1e-5, and a jump: σ² in closed form."""
+    peak = FromSDE(lambda t: 0 * t, lambda t: np.exp(-(((t - 0.3) / 1e-5) ** 2)), points=[0.3])
+    assert float(peak.sigma(1.0)) ** 2 == pytest.approx(1e-5 * np.sqrt(np.pi / 2), rel=1e-9)
+    jump = FromSDE(lambda t: 0 * t, lambda t: 1.0 + (t > 1 / 3))
+    assert float(jump.sigma(1.0)) ** 2 == pytest.approx(1 / 3 + 4 * 2 / 3, rel=1e-8)
+
+
+def test_sigma_inv_where_the_diffusion_rests():
+    """Where g = 0 the level stays; its time is found all the same, at an end of the pause."""
+    process = FromSDE(lambda t: 0 * t, lambda t: (t < 0.3) | (t > 0.6), points=[0.3, 0.6])
+    t = torch.tensor([0.1, 0.29, 0.61, 1.0], dtype=torch.float64)
+    assert max_abs(process.sigma_inv(process.sigma(t)), t) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "drift, diffusion",
+    [
+        (lambda t: -t, lambda t: np.sqrt(np.abs(np.sin(1e6 * t)))),
+        (lambda t: -1 / (t + 1e-12) ** 2, lambda t: 1 + t),
+    ],
+    ids=["too fast", "singular"],
+)
+def test_from_sde_gives_up_in_bounded_time(drift, diffusion):
+    with pytest.raises(ValueError, match="rough near t = .* 20,000 panels|within float64"):
+        FromSDE(drift, diffusion).sigma(0.5)
+
+
 # --- any parameters
 
 vps = st.builds(VP, beta_d=st.floats(0, 40), beta_min=st.floats(0.01, 5))
@@ -243,15 +287,14 @@ BAD = {
     "sigma is out of reach": ("sigma", lambda: SUB_VP.sigma_inv(1e6)),
     "beta_d is negative": ("beta_d", lambda: VP(beta_d=-1.0)),
     "beta_min is NaN": ("beta_min", lambda: VP(beta_min=float("nan"))),
-    "beta is zero": ("beta_d + beta_min", lambda: VP(0.0, 0.0)),
+    "beta is zero": ("beta_min + beta_d/2", lambda: VP(0.0, 0.0)),
     "levels in the wrong order": ("sigma_min, sigma_max", lambda: VP.with_levels(80, 0.002)),
     "lowest level is zero": ("sigma_min, sigma_max", lambda: VP.with_levels(0.0, 80)),
     "level is NaN": ("sigma_max", lambda: VP.with_levels(0.02, float("nan"))),
     "t_min is 0": ("t_min", lambda: VP.with_levels(0.02, 80, t_min=0.0)),
-    "levels would need a negative β_min": (
-        "sigma_min, sigma_max, t_min",
-        lambda: VP.with_levels(0.002, 80),
-    ),
+    "a time at which B < 0": ("t", lambda: VP.with_levels(0.002, 80).sigma(3e-4)),
+    "sigma is beyond VP": ("sigma", lambda: VP().sigma_inv(1e6)),
+    "sigma would overflow": ("beta_min + beta_d/2", lambda: VP(beta_d=5000.0)),
     "levels would need a negative β_d": (
         "sigma_min, sigma_max, t_min",
         lambda: VP.with_levels(0.5, 10),

@@ -99,7 +99,7 @@ def test_velocity_is_the_probability_flow(process):
     x = randn(8, 2)
     gradient = score(MIXTURE, x / process.s(t), 0.7) / process.s(t)
     expected = process.f(t) * x - 0.5 * process.g(t) ** 2 * gradient
-    assert max_abs(Flow(MIXTURE, process).velocity(x, t), expected) < 1e-10
+    assert max_abs(Flow(MIXTURE, process).velocity(x, process.at(t)), expected) < 1e-10
 
 
 @every_process
@@ -269,8 +269,9 @@ class GivenNoise(Flow):
 
 def mean_and_std(step, denoiser, process, x, t, t_next):
     """What a step x ↦ mean + std z does, from z = 0 and z = 1."""
-    mean = step(GivenNoise(denoiser, process, torch.zeros_like(x)), x, t, t_next)
-    return mean, step(GivenNoise(denoiser, process, torch.ones_like(x)), x, t, t_next) - mean
+    now, then = process.at([t, t_next]).unbind()
+    mean = step(GivenNoise(denoiser, process, torch.zeros_like(x)), x, now, then)
+    return mean, step(GivenNoise(denoiser, process, torch.ones_like(x)), x, now, then) - mean
 
 
 @pytest.mark.parametrize(
@@ -283,9 +284,7 @@ def test_ddim_with_eta_1_and_ancestral_draw_from_the_ddpm_posterior(step, t):
     """
     chain, process = schedules.from_process(VP(), 50), VP()
     x0, x_t = randn(4, 3), randn(4, 3, seed=1)
-    mean, std = mean_and_std(
-        step, lambda x, sigma: x0, process, x_t, torch.tensor(t / 50), torch.tensor((t - 1) / 50)
-    )
+    mean, std = mean_and_std(step, lambda x, sigma: x0, process, x_t, t / 50, (t - 1) / 50)
     expected, variance = chain.posterior(x_t, x0, t)
     assert max_abs(mean, expected) < 1e-6
     assert max_abs(std**2, variance.expand_as(std)) < 1e-6 * float(variance)
@@ -298,9 +297,7 @@ def test_a_step_over_several_steps_of_a_chain_is_the_posterior_of_the_shorter_ch
     long = schedules.from_process(VP(), 50)
     short = schedules.from_alpha_bars(long.alpha_bars[[0, 20, 35, 50]])
     x0, x_t = randn(4, 3), randn(4, 3, seed=1)
-    mean, std = mean_and_std(
-        step, lambda x, sigma: x0, VP(), x_t, torch.tensor(35 / 50), torch.tensor(20 / 50)
-    )
+    mean, std = mean_and_std(step, lambda x, sigma: x0, VP(), x_t, 35 / 50, 20 / 50)
     expected, variance = short.posterior(x_t, x0, 2)
     assert max_abs(mean, expected) < 1e-6 and max_abs(std**2, variance.expand_as(std)) < 1e-6
 
@@ -317,8 +314,8 @@ def test_the_step_to_zero_denoises_and_draws_nothing(process, step):
     The result is D itself.
     """
     x, D = randn(4, 2), randn(4, 2, seed=1)
-    t = process.sigma_inv(0.5)
-    mean, std = mean_and_std(step, lambda x, sigma: D, process, x, t, torch.tensor(0.0).double())
+    t = float(process.sigma_inv(0.5))
+    mean, std = mean_and_std(step, lambda x, sigma: D, process, x, t, 0.0)
     assert max_abs(mean, D) < 1e-12 and max_abs(std, 0 * std) == 0
 
 
@@ -333,15 +330,19 @@ def final_variance(step, sigmas, process, variance=0.5, churn=None):
     c².
     """
     data = Gaussian(torch.zeros(1), torch.tensor([[variance]]))
-    times, n = process.sigma_inv(sigmas), len(sigmas) - 1
+    n, level = len(sigmas) - 1, torch.as_tensor(sigmas, dtype=torch.float64)
+    gammas = [churn.gamma(sigma, n) if churn else 0.0 for sigma in level.tolist()]
+    instants = process.at(process.sigma_inv(level)).unbind()
+    ups = process.at(process.sigma_inv(level * (1 + torch.tensor(gammas)))).unbind()
     one, zero = torch.ones(1, 1).double(), torch.zeros(1, 1).double()
     state = scale(process, sigmas[0]) ** 2 * (variance + sigmas[0] ** 2)
-    for t, t_next in zip(times[:-1], times[1:]):
+    for now, up, then in zip(instants[:-1], ups, instants[1:]):
 
-        def response(x, z):
+        def response(x, z, now=now, up=up, then=then):
             flow = GivenNoise(data, process, z)
-            x, t_hat = churn(flow, x, t, n) if churn else (x, t)
-            return step(flow, x, t_hat, t_next)
+            if up.sigma > now.sigma:
+                x, now = churn(flow, x, now, up), up
+            return step(flow, x, now, then)
 
         state = response(one, zero) ** 2 * state + response(zero, one) ** 2
     return float(state) / float(scale(process, sigmas[-1])) ** 2
@@ -388,7 +389,7 @@ def test_strong_order_of_euler_maruyama_is_1():
 
     def solution(n):
         h, x = 0.8 / n, x_start
-        times = torch.linspace(1.0, 0.2, n + 1, dtype=torch.float64)
+        times = EDM().at(torch.linspace(1.0, 0.2, n + 1, dtype=torch.float64)).unbind()
         for i, dw in enumerate(increments.reshape(n, -1, paths, 1).sum(1)):
             x = euler_maruyama(
                 GivenNoise(data, EDM(), dw / math.sqrt(h)), x, times[i], times[i + 1]
@@ -463,22 +464,14 @@ def test_churn_is_capped():
 @every_process
 @pytest.mark.parametrize("S_noise", [1.0, 1.007])
 def test_churn_adds_what_is_missing_to_the_raised_level(process, S_noise):
-    """The state at σ̂ is x̂ + S_noise √(σ̂² − σ²) z, and is handed over together with the time of
-    σ̂.
-    """
+    """The state at σ̂ is x̂ + S_noise √(σ̂² − σ²) z, with γ = S_churn/n."""
     flow, x_hat, z = Flow(GAUSSIAN, process), randn(8, 2), randn(8, 2, seed=3)
     flow.noise = lambda x: z
-    churned, t_hat = Churn(S_churn=2, S_noise=S_noise)(
-        flow, scale(process, 3.0) * x_hat, process.sigma_inv(3.0), 10
-    )
-    sigma_hat = 3.0 * 1.2
-    assert float(process.sigma(t_hat)) == pytest.approx(sigma_hat)
-    assert (
-        max_abs(
-            churned / scale(process, sigma_hat), x_hat + S_noise * math.sqrt(sigma_hat**2 - 9) * z
-        )
-        < 1e-10
-    )
+    churn, sigma_hat = Churn(S_churn=2, S_noise=S_noise), 3.0 * 1.2
+    assert (1 + churn.gamma(3.0, 10)) * 3.0 == pytest.approx(sigma_hat)
+    now, up = process.at(process.sigma_inv([3.0, sigma_hat])).unbind()
+    churned = churn(flow, scale(process, 3.0) * x_hat, now, up) / scale(process, sigma_hat)
+    assert max_abs(churned, x_hat + S_noise * math.sqrt(sigma_hat**2 - 9) * z) < 1e-10
 
 
 def test_no_churn_is_no_churn():
@@ -687,8 +680,8 @@ BAD = {
     "S_churn is negative": ("S_churn", lambda: Churn(-1.0)),
     "S_churn is infinite": ("S_churn", lambda: Churn(inf)),
     "S_churn is NaN": ("S_churn", lambda: Churn(nan)),
-    "S_tmin is negative": ("S_tmin, S_tmax", lambda: Churn(1.0, S_tmin=-1.0)),
-    "S_tmin is above S_tmax": ("S_tmin, S_tmax", lambda: Churn(1.0, S_tmin=2.0, S_tmax=1.0)),
+    "S_tmin is negative": ("S_tmin", lambda: Churn(1.0, S_tmin=-1.0)),
+    "S_tmin is above S_tmax": ("S_tmax", lambda: Churn(1.0, S_tmin=2.0, S_tmax=1.0)),
     "S_tmax is NaN": ("S_tmax", lambda: Churn(1.0, S_tmax=nan)),
     "S_noise is 0": ("S_noise", lambda: Churn(1.0, S_noise=0.0)),
     "S_noise is NaN": ("S_noise", lambda: Churn(1.0, S_noise=nan)),

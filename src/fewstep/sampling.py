@@ -1,0 +1,128 @@
+"""Pictures from seeds: one seed a picture, whatever the batch and the number of processes.
+
+The start of a picture and every later noise come from a generator of its own, on the CPU. So
+picture 17 is picture 17 in any batch, on any machine, in any number of processes, up to the
+rounding of a network that sees batches of another size.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from . import grids, scale
+from ._checks import count, function, require
+from .denoisers import given
+from .processes import EDM, Process
+from .solvers import Churn, Samples, heun, sample
+
+
+def from_seeds(
+    denoiser: Callable,
+    seeds: Iterable[int],
+    shape: tuple[int, ...],
+    sigmas: Any,
+    step: Callable = heun,
+    process: Process = EDM(),
+    *,
+    labels: Any = None,
+    guidance: float = 1.0,
+    churn: Churn | None = None,
+    batch_size: int = 256,
+    device: Any = None,
+    progress: bool = True,
+) -> Samples:
+    """One sample for each seed, in their order; started by ``accelerate launch``, every process
+    draws its share and returns all.
+
+    denoiser: D(x, sigma), and D(x, sigma, labels) where there are labels.
+    seeds: integers ≥ 0.  shape: of one sample, (C, H, W) or (d,).
+    sigmas, step, process, churn: as in ``solvers.sample``.
+    labels: None, one integer for all, or one for each seed.  guidance: see ``denoisers.given``.
+    batch_size: of one process; a batch that does not fit into memory is halved, with a warning.
+    device: of the states; by default that of the denoiser's parameters.
+    Returns x (N, *shape) on the CPU.  Raises ValueError for bad arguments.
+    """
+    function("denoiser", denoiser, "D(x, sigma)")
+    require(isinstance(seeds, Iterable), "seeds", seeds, "integers ≥ 0")
+    numbered = [count("seeds", seed, 0) for seed in seeds]
+    require(len(numbered) > 0, "seeds", numbered, "one or more integers ≥ 0")
+    require(
+        isinstance(shape, (tuple, list)) and len(shape) > 0, "shape", shape, "such as (1, 8, 8)"
+    )
+    size = tuple(count("shape", side) for side in shape)
+    classes = given(denoiser, labels, guidance).labels
+    one_each = classes is None or classes.ndim == 0 or len(classes) == len(numbered)
+    require(one_each, "labels", labels, f"one integer, or one for each of {len(numbered)} seeds")
+    count("batch_size", batch_size)
+    grid = grids.check(sigmas)
+    require(isinstance(process, Process), "process", process, "a Process, such as EDM()")
+    start = float(process.s(process.sigma_inv(grid[0])) * grid[0])
+    device = torch.device(device) if device is not None else _device(denoiser)
+    rank, processes = _processes()
+
+    def draw(rows: list[int]) -> torch.Tensor:
+        generators = [torch.Generator().manual_seed(numbered[row]) for row in rows]
+        noise = torch.stack([torch.randn(size, generator=g) for g in generators]).to(device)
+        bound = denoiser
+        if classes is not None:
+            bound = given(denoiser, classes if classes.ndim == 0 else classes[rows], guidance)
+        made = sample(bound, start * noise, grid, step, process, churn=churn, generator=generators)
+        nfe.append(made.nfe)
+        return made.x.cpu()
+
+    nfe: list[int] = []
+    mine, parts = list(range(rank, len(numbered), processes)), []
+    bar = tqdm(total=len(mine), desc="sampling", unit="samples", delay=2, leave=False)
+    bar.disable = not progress or rank > 0
+    while mine:
+        try:
+            parts.append(draw(mine[:batch_size]))
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _no_room(error) or batch_size == 1:
+                raise
+            batch_size = max(1, min(batch_size, len(mine)) // 2)
+            warnings.warn(f"not enough memory: batches of {batch_size} from here on", stacklevel=2)
+            continue
+        bar.update(len(parts[-1]))
+        mine = mine[len(parts[-1]) :]
+    bar.close()
+    x = torch.cat(parts) if parts else torch.empty(0, *size)
+    return Samples(_gathered(x, len(numbered)), nfe[0] if nfe else 0)
+
+
+def _device(denoiser: Callable) -> torch.device:
+    """Where the denoiser's parameters are; also of one with labels bound to it."""
+    network = getattr(denoiser, "denoiser", denoiser)
+    if isinstance(network, torch.nn.Module):
+        return next((p.device for p in network.parameters()), torch.device("cpu"))
+    return scale.device()
+
+
+def _processes() -> tuple[int, int]:
+    """This process's number, and how many there are."""
+    together = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if not together:
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
+def _no_room(error: BaseException) -> bool:
+    """Whether memory was missing: CUDA has a type for it, the CPU's allocator only words."""
+    missing = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return missing or "can't allocate memory" in str(error)
+
+
+def _gathered(x: torch.Tensor, n: int) -> torch.Tensor:
+    """All processes' samples in the order of the seeds; process r has seeds r, r + P, r + 2P …"""
+    rank, processes = _processes()
+    if processes == 1:
+        return x
+    parts: list[Any] = [None] * processes
+    torch.distributed.all_gather_object(parts, x)
+    whole = torch.empty(n, *x.shape[1:])
+    for r, part in enumerate(parts):
+        whole[r::processes] = part
+    return whole
