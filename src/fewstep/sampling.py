@@ -63,34 +63,42 @@ def from_seeds(
     device = torch.device(device) if device is not None else _device(denoiser)
     rank, processes = _processes()
 
-    def draw(rows: list[int]) -> torch.Tensor:
+    def draw(rows: list[int]) -> Samples:
         generators = [torch.Generator().manual_seed(numbered[row]) for row in rows]
-        noise = torch.stack([torch.randn(size, generator=g) for g in generators]).to(device)
+        noise = torch.stack([torch.randn(size, generator=g) for g in generators])
         bound = denoiser
         if classes is not None:
             bound = given(denoiser, classes if classes.ndim == 0 else classes[rows], guidance)
-        made = sample(bound, start * noise, grid, step, process, churn=churn, generator=generators)
-        nfe.append(made.nfe)
-        return made.x.cpu()
+        x = start * noise.to(device)
+        return sample(bound, x, grid, step, process, churn=churn, generator=generators)
 
-    nfe: list[int] = []
-    mine, parts = list(range(rank, len(numbered), processes)), []
-    bar = tqdm(total=len(mine), desc="sampling", unit="samples", delay=2, leave=False)
-    bar.disable = not progress or rank > 0
-    while mine:
+    mine = list(range(rank, len(numbered), processes))
+    hidden = not progress or rank > 0
+    with tqdm(
+        total=len(mine), desc="sampling", unit="samples", delay=2, leave=False, disable=hidden
+    ) as bar:
+        made = _in_batches(draw, mine, batch_size, bar)
+    x = torch.cat([part.x.cpu() for part in made]) if made else torch.empty(0, *size)
+    return _gathered(x, made[0].nfe if made else 0, len(numbered))
+
+
+def _in_batches(
+    draw: Callable[[list[int]], Samples], rows: list[int], batch_size: int, bar: tqdm
+) -> list[Samples]:
+    """All rows, a batch at a time; where memory runs out the batch is halved and tried again."""
+    made: list[Samples] = []
+    while rows:
         try:
-            parts.append(draw(mine[:batch_size]))
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _no_room(error) or batch_size == 1:
+            made.append(draw(rows[:batch_size]))
+        except (MemoryError, RuntimeError) as error:
+            if not _no_room(error) or min(batch_size, len(rows)) == 1:
                 raise
-            batch_size = max(1, min(batch_size, len(mine)) // 2)
-            warnings.warn(f"not enough memory: batches of {batch_size} from here on", stacklevel=2)
+            batch_size = min(batch_size, len(rows)) // 2
+            warnings.warn(f"not enough memory: batches of {batch_size} from here on", stacklevel=3)
             continue
-        bar.update(len(parts[-1]))
-        mine = mine[len(parts[-1]) :]
-    bar.close()
-    x = torch.cat(parts) if parts else torch.empty(0, *size)
-    return Samples(_gathered(x, len(numbered)), nfe[0] if nfe else 0)
+        bar.update(min(batch_size, len(rows)))
+        rows = rows[batch_size:]
+    return made
 
 
 def _device(denoiser: Callable) -> torch.device:
@@ -115,14 +123,14 @@ def _no_room(error: BaseException) -> bool:
     return missing or "can't allocate memory" in str(error)
 
 
-def _gathered(x: torch.Tensor, n: int) -> torch.Tensor:
-    """All processes' samples in the order of the seeds; process r has seeds r, r + P, r + 2P …"""
-    rank, processes = _processes()
+def _gathered(x: torch.Tensor, nfe: int, n: int) -> Samples:
+    """All processes' samples in the order of the seeds; of P, process r has r, r + P, r + 2P …"""
+    _, processes = _processes()
     if processes == 1:
-        return x
+        return Samples(x, nfe)
     parts: list[Any] = [None] * processes
-    torch.distributed.all_gather_object(parts, x)
+    torch.distributed.all_gather_object(parts, (x, nfe))
     whole = torch.empty(n, *x.shape[1:])
-    for r, part in enumerate(parts):
+    for r, (part, _) in enumerate(parts):
         whole[r::processes] = part
-    return whole
+    return Samples(whole, max(calls for _, calls in parts))
