@@ -72,7 +72,7 @@ class Process:
         """Smallest and largest time at which the process is defined."""
         return 0.0, inf
 
-    @property
+    @cached_property
     def sigma_max(self) -> float:
         """The highest noise level of the process: σ at the end of its domain."""
         return float(self.sigma(self.domain[1])) if isfinite(self.domain[1]) else inf
@@ -364,7 +364,8 @@ class FromSDE(Process):
         wanted = np.minimum(sigma.numpy() ** 2, variance[-1])
         i = np.clip(np.searchsorted(variance, wanted, side="right") - 1, 0, len(edges) - 2)
         low, high = edges[i], edges[i + 1]
-        t = np.where(wanted == 0, 0.0, 0.5 * (low + high))
+        rise = np.maximum(variance[i + 1] - variance[i], 1e-300)
+        t = low + (high - low) * np.clip((wanted - variance[i]) / rise, 0, 1)
         for _ in range(60):  # Newton's steps, kept inside a bracket that shrinks
             log_s, reached = self._integrals(t)
             low, high = np.where(reached < wanted, t, low), np.where(reached < wanted, high, t)
