@@ -1,0 +1,223 @@
+"""Dress rehearsal of the gpu scale on a CPU: python tools/rehearse.py [NOTEBOOK …] [--record]
+
+Each notebook runs with the gpu column's networks, data and code, but training stops after two
+steps of a small batch, and samplers carry few samples and repeat them. What that cost is scaled
+up to the full size and summed: floating-point operations and peak memory, from which follow the
+times that the notebooks state. What is not cut (pictures, statistics) runs in full, on the CPU.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+STEPS, ROWS = 2, 4
+
+# Peaks in TFLOP/s of float32 and float64 from the makers' data sheets; small networks reach a
+# fraction. The share is an assumption, on the safe side, until a run on a GPU is recorded.
+DEVICES = {"T4": (8.1, 0.25), "A100": (19.5, 9.7)}
+SHARE = 0.25
+
+
+@dataclass
+class Bill:
+    """What a notebook costs at full size: operations in float32 and float64, bytes at the peak,
+    and seconds on the CPU for all that was not cut.
+    """
+
+    single: float = 0.0
+    double: float = 0.0
+    memory: float = 0.0
+    training_steps: int = 0
+    network_calls: int = 0
+    seconds: float = 0.0
+
+    def minutes(self, device: str) -> float:
+        """Computed time on a GPU, of the networks and of the rest as it ran here."""
+        single, double = DEVICES[device]
+        return (self.single / single + self.double / double) / (1e12 * SHARE) / 60
+
+
+@contextmanager
+def counted() -> Iterator[list[float]]:
+    """Operations inside the block, written into the list when it ends."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    found = [0.0]
+    with FlopCounterMode(display=False) as counter:
+        yield found
+    found[0] = float(counter.get_total_flops())
+
+
+@contextmanager
+def activations(parameters: set[int]) -> Iterator[list[float]]:
+    """Largest number of bytes that autograd keeps for the backward pass at one moment."""
+    import torch
+
+    alive: dict[int, list[int]] = {}
+    peak = [0.0]
+
+    def pack(x: torch.Tensor) -> torch.Tensor:
+        where = x.untyped_storage().data_ptr()
+        if where not in parameters:
+            alive.setdefault(where, [0, x.untyped_storage().nbytes()])[0] += 1
+            peak[0] = max(peak[0], sum(size for _, size in alive.values()))
+        return x
+
+    def unpack(x: torch.Tensor) -> torch.Tensor:
+        where = x.untyped_storage().data_ptr()
+        if where in alive:
+            alive[where][0] -= 1
+            if alive[where][0] == 0:
+                del alive[where]
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        yield peak
+
+
+def rehearse(path: Path) -> Bill:
+    """Run one notebook in this process, cut short, and say what it would cost."""
+    import torch
+
+    from fewstep import metrics, sampling, solvers, training
+
+    bill = Bill()
+    cut = [0.0]  # seconds spent in what was cut short
+    run, sample, features = training.run, solvers.sample, metrics.features
+
+    def timed(function: Callable) -> Callable:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                cut[0] += time.perf_counter() - start
+
+        return wrapped
+
+    def two_steps(learner: Any, data: Any, *, steps: int, batch_size: int, **rest: Any) -> Any:
+        rows = min(batch_size, ROWS)
+        weights = [p for m in learner.modules.values() for p in m.parameters()]
+        places = {p.untyped_storage().data_ptr() for p in weights}
+        x = data if isinstance(data, torch.Tensor) else data.x
+        with counted() as operations, activations(places) as kept:
+            history = run(learner, data, steps=min(steps, STEPS), batch_size=rows, **rest)
+        bill.single += operations[0] / (min(steps, STEPS) * rows) * steps * batch_size
+        bill.training_steps += steps
+        trained = sum(p.nbytes for p in weights if p.requires_grad)
+        averages = sum(p.nbytes for m in learner.averages.values() for p in m.parameters())
+        state = sum(p.nbytes for p in weights) + 3 * trained + averages  # gradient, Adam's two
+        bill.memory = max(bill.memory, kept[0] / rows * batch_size + state + x.nbytes)
+        fill = lambda v: torch.cat([v, v[-1:].expand(steps - len(v))])
+        return replace(history, losses={name: fill(v) for name, v in history.losses.items()})
+
+    def few_samples(
+        denoiser: Callable, x: Any, sigmas: Any, *arguments: Any, **options: Any
+    ) -> Any:
+        n, per_call = len(x), [0.0]
+
+        def watched(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            if per_call[0]:
+                return few(x, sigma)
+            with counted() as operations:
+                D = few(x, sigma)
+            per_call[0] = operations[0] / len(x)
+            return D
+
+        few, few_x = denoiser, x[:ROWS]
+        if getattr(denoiser, "labels", None) is not None and denoiser.labels.ndim:
+            few = replace(denoiser, labels=denoiser.labels[:ROWS])
+        watched.calls = getattr(denoiser, "calls", 1)
+        if isinstance(options.get("generator"), list):
+            options["generator"] = options["generator"][:ROWS]
+        out = sample(watched, few_x, sigmas, *arguments, **options)
+        calls = out.nfe // watched.calls
+        network = isinstance(getattr(denoiser, "denoiser", denoiser), torch.nn.Module)
+        if network:
+            bill.single += per_call[0] * calls * n
+            bill.network_calls += out.nfe * n
+        else:
+            bill.double += per_call[0] * calls * n
+        again = torch.arange(n) % len(few_x)
+        path = None if out.trajectory is None else out.trajectory[:, again]
+        return replace(out, x=out.x[again], trajectory=path)
+
+    def some_features(images: Any, extractor: Any, *arguments: Any, **options: Any) -> Any:
+        with counted() as operations:
+            features(
+                images[:ROWS] if isinstance(images, torch.Tensor) else images.x[:ROWS], extractor
+            )
+        bill.single += operations[0] / ROWS * len(images)
+        return features(images, extractor, *arguments, **options)
+
+    training.run = timed(two_steps)  # type: ignore[assignment]
+    solvers.sample = sampling.sample = timed(few_samples)  # type: ignore[assignment]
+    metrics.features = some_features
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    code = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    start = time.perf_counter()
+    exec(compile(code, str(path), "exec"), {"__name__": "__main__"})
+    bill.seconds = time.perf_counter() - start - cut[0]
+    return bill
+
+
+def row(path: Path, bill: Bill) -> dict[str, Any]:
+    """What the table says of a notebook."""
+    return {
+        "notebook": path.stem,
+        "training steps": bill.training_steps,
+        "network calls": bill.network_calls,
+        "TFLOP (float32)": bill.single / 1e12,
+        "TFLOP (float64)": bill.double / 1e12,
+        "peak memory, GiB": bill.memory / 2**30,
+        **{f"minutes on a {device}": bill.minutes(device) for device in DEVICES},
+        "seconds of the rest, here": bill.seconds,
+    }
+
+
+def main() -> int:
+    """Rehearse the notebooks named, each in a process of its own; print or record the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all")
+    parser.add_argument("--record", action="store_true", help="write results/rehearsal.json")
+    parser.add_argument("--alone", action="store_true", help="in this process; prints JSON")
+    chosen = parser.parse_args()
+    paths = chosen.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    if chosen.alone:
+        print("\n" + json.dumps(asdict(rehearse(paths[0]))))
+        return 0
+    from fewstep import results
+
+    rows = []
+    environment = {
+        **os.environ,
+        "FEWSTEP_SCALE": "gpu",
+        "CUDA_VISIBLE_DEVICES": "",
+        "MPLBACKEND": "Agg",
+    }
+    for path in paths:
+        print(f"{path.stem} …", flush=True)
+        command = [sys.executable, __file__, "--alone", path]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            print(done.stdout[-2000:], done.stderr[-4000:], sep="\n", file=sys.stderr)
+            return 1
+        rows.append(row(path, Bill(**json.loads(done.stdout.splitlines()[-1]))))
+    print(results.table(rows))
+    if chosen.record:
+        settings = {"steps": STEPS, "rows": ROWS, "devices": DEVICES, "share of peak": SHARE}
+        print(results.record("rehearsal", rows, settings=settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
