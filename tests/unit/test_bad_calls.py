@@ -42,14 +42,12 @@ ALLOWED = {
 def public(module):
     """The public functions and classes at home in a module that can be called badly."""
     for name, thing in vars(module).items():
-        here = getattr(thing, "__module__", None) == module.__name__
-        if (
-            here
-            and not name.startswith("_")
-            and (inspect.isroutine(thing) or inspect.isclass(thing))
+        if name.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
+            continue
+        if inspect.isclass(thing) or (
+            inspect.isroutine(thing) and inspect.signature(thing).parameters
         ):
-            if inspect.isclass(thing) or inspect.signature(thing).parameters:
-                yield name
+            yield name
 
 
 def modules():
