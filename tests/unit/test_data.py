@@ -192,6 +192,8 @@ class Server(http.server.BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         Server.ranges.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if start >= len(self.payload):
+            return self.send_error(416)
         body = self.payload[start:]
         self.send_response(206 if wanted else 200)
         self.send_header("Content-Length", str(len(body)))
