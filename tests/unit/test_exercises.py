@@ -1,6 +1,4 @@
-"""The exercises' machinery, and with it every exercise of every notebook: stubs, solutions,
-typical mistakes.
-"""
+"""The exercises' machinery, and every notebook's stubs, solutions and typical mistakes."""
 
 import ast
 import importlib
@@ -49,9 +47,7 @@ def test_typical_mistakes_get_their_own_hint(exercise):
 
 
 def exercises_of(path):
-    """The setup cell, and for each cell tagged ``exercise`` its source with the solutions up to
-    the next one.
-    """
+    """The setup cell, and of each exercise its cell with the solutions up to the next one."""
     cells = nbformat.read(path, as_version=4).cells
     tags = [cell.metadata.get("tags", []) for cell in cells]
     setup = next(cell.source for cell, tag in zip(cells, tags) if "setup" in tag)

@@ -84,9 +84,7 @@ class Pictures(Dataset):
 
 
 def test_the_short_way_is_torch_fidelitys_own_number(digits, classifier):
-    """fd_c, kid and precision_recall against calculate_metrics on the registered extractor, end to
-    end.
-    """
+    """fd_c, kid and precision_recall against calculate_metrics on the registered extractor."""
     from torch_fidelity import calculate_metrics, register_feature_extractor
 
     a, b = digits.split(900)
@@ -115,9 +113,8 @@ def test_the_short_way_is_torch_fidelitys_own_number(digits, classifier):
     )
     reference = metrics.features(b, classifier)
     assert metrics.fd_c(noisy, reference, classifier) == metrics.fd_c(noisy, b, classifier)
-    assert metrics.fd(noisy, b, "course-digits") == metrics.fd_c(
-        noisy, b, classifier
-    )  # by its registered name
+    by_name = metrics.fd(noisy, b, "course-digits")
+    assert by_name == metrics.fd_c(noisy, b, classifier)
     kid = metrics.kid(noisy, b, classifier, subset_size=300, subsets=20, seed=4)
     assert kid == pytest.approx(
         (theirs["kernel_inception_distance_mean"], theirs["kernel_inception_distance_std"]),
@@ -255,9 +252,7 @@ def test_fid_without_weights_says_what_to_do_and_does_not_hang(monkeypatch, tmp_
 
 
 def test_fid_is_the_same_code_with_inceptions_name(monkeypatch):
-    """fid asks for the 2048 features of Inception-v3, compatible with the original weights, and
-    nothing else.
-    """
+    """fid asks for the 2048 features of Inception-v3 with the original weights, no others."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     asked = []

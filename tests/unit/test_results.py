@@ -47,9 +47,8 @@ def test_a_run_goes_to_a_file_and_back(tmp_path):
         torch.__version__.split("+")[0]
     )
     assert isinstance(run["dirty"], bool) and run["date"].endswith("Z")
-    assert (
-        '"a": [1.0, 2.0]' in path.read_text() and '"rows": [\n' in path.read_text()
-    )  # numbers of one cell on one line
+    # numbers of one cell on one line
+    assert '"a": [1.0, 2.0]' in path.read_text() and '"rows": [\n' in path.read_text()
     line = results.certificate(run)
     assert (
         run["commit"][:9] in line
