@@ -42,7 +42,11 @@ def spiral(n: int, seed: int = 0, turns: float = 2.0, noise: float = 0.015) -> t
 
     turns: from the centre outwards.  noise: its std.
     """
-    g, noise, turns = _generator(n, seed), number("noise", noise, at_least=0), number("turns", turns)
+    g, noise, turns = (
+        _generator(n, seed),
+        number("noise", noise, at_least=0),
+        number("turns", turns),
+    )
     radius = torch.rand(n, generator=g).sqrt()
     angle = 2 * math.pi * turns * radius
     x = (radius * torch.stack([angle.cos(), angle.sin()])).T
