@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from fewstep import (
     checkpoints,
+    classifiers,
     data,
     denoisers,
     grids,
@@ -62,7 +63,7 @@ def training_time():
         warmup=100,
         cosine=True,
     )
-    classifier = metrics.load_classifier("digits")
+    classifier = classifiers.load_classifier("digits")
     pool, n = metrics.features(images, classifier), len(images) // 2
     values = []
     for seed in range(5):

@@ -13,9 +13,8 @@ def use_repository(app, config):
         return
     options = config.html_theme_options
     options.update(repository_url=repository, use_repository_button=True)
-    if repository.startswith(
-        "https://github.com/"
-    ):  # the only host that Colab opens notebooks from
+    # the only host that Colab opens notebooks from
+    if repository.startswith("https://github.com/"):
         options["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
         options["repository_branch"] = "colab"
 

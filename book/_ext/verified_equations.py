@@ -1,5 +1,4 @@
-"""The appendix of verified equations: what stands in the place of the directive
-`{verified-equations}`.
+"""The appendix of verified equations, in the place of the directive `{verified-equations}`.
 
 Lists every equation that a page labels key-…, with what its tests do and how they ended. The
 outcomes come from the report that `pytest tests/equations` writes to FEWSTEP_EQUATIONS_REPORT;
@@ -17,7 +16,8 @@ PLACE = "```{verified-equations}\n```"
 # ```{math}            and   $$ … $$ (key-name)
 # :label: key-name
 BLOCK = re.compile(
-    r"^[ ]*(?P<fence>`{3,}|:{3,})\{math\}[ ]*\n(?P<options>(?:[ ]*:[\w-]+:[^\n]*\n)+)(?P<tex>.*?)^[ ]*(?P=fence)[ ]*$",
+    r"^[ ]*(?P<fence>`{3,}|:{3,})\{math\}[ ]*\n"
+    r"(?P<options>(?:[ ]*:[\w-]+:[^\n]*\n)+)(?P<tex>.*?)^[ ]*(?P=fence)[ ]*$",
     re.M | re.S,
 )
 DOLLARS = re.compile(r"\$\$(?P<tex>(?:[^$]|\\\$)+)\$\$[ ]*\((?P<label>key-[\w-]+)\)")
@@ -27,8 +27,9 @@ ANY_LABEL = re.compile(r"(?:label:[ ]*|\$\$[ ]*\(|\\label\{|^\()(key-[\w-]+)", r
 
 @dataclass(frozen=True)
 class Equation:
-    """A key equation: its name (the label without key-), its TeX, the page's file name without
-    .md, the page's title.
+    """A key equation.
+
+    name: the label without key-.  page: its file's name without .md.  title: of the page.
     """
 
     name: str
@@ -71,14 +72,13 @@ def power_of_ten(number) -> str:
 
 
 def page(equations, report) -> tuple[str, list[str]]:
-    """The list as MyST, and what is wrong with it: equations whose tests did not all pass, or that
-    have none.
-    """
+    """The list as MyST, and its faults: equations without a test, or with one that did not pass."""
     lines, faults = [], []
     if report is None:
         lines += [
             "```{warning}",
-            "The tests were **not run** for this build: nothing below is verified here. `make book` runs them first.",
+            "The tests were **not run** for this build: nothing below is verified here. "
+            "`make book` runs them first.",
             "```",
             "",
         ]
@@ -90,9 +90,11 @@ def page(equations, report) -> tuple[str, list[str]]:
             if (own := [t for t in tests if t["name"] == e.name])
             and all(t["outcome"] == "passed" for t in own)
         ]
+        ran, seconds = sum(t["cases"] for t in tests), sum(t["duration"] for t in tests)
         lines += [
-            f"**{len(passed)} of {len(equations)} key equations passed in this build**: {sum(t['cases'] for t in tests)} cases of "
-            f"{len(tests)} tests in {sum(t['duration'] for t in tests):.0f} s, with Python {report['python']}, torch {report['torch']}, "
+            f"**{len(passed)} of {len(equations)} key equations passed in this build**: "
+            f"{ran} cases of {len(tests)} tests in {seconds:.0f} s, "
+            f"with Python {report['python']}, torch {report['torch']}, "
             f"NumPy {report['numpy']}, SciPy {report['scipy']}.",
             "",
         ]
@@ -108,7 +110,8 @@ def page(equations, report) -> tuple[str, list[str]]:
             equation.tex,
             "```",
             "",
-            f"Equation {{eq}}`key-{equation.name}`, derived in {{doc}}`{equation.title} <{equation.page}>`.",
+            f"Equation {{eq}}`key-{equation.name}`, "
+            f"derived in {{doc}}`{equation.title} <{equation.page}>`.",
             "",
         ]
         own = [] if report is None else [t for t in report["tests"] if t["name"] == equation.name]
@@ -124,7 +127,8 @@ def page(equations, report) -> tuple[str, list[str]]:
             unit = f" ({t['unit']})" if t["unit"] else ""
             cases = f", {t['cases']} cases" if t["cases"] > 1 else ""
             lines.append(
-                f"- {mark}: `{t['test']}` in `{t['file']}`. {t['does']} Tolerance {power_of_ten(t['tolerance'])}{unit}{cases}."
+                f"- {mark}: `{t['test']}` in `{t['file']}`. {t['does']} "
+                f"Tolerance {power_of_ten(t['tolerance'])}{unit}{cases}."
             )
             if t["outcome"] != "passed":
                 faults.append(f"{equation.name}: {t['test']} {t['outcome']}")
@@ -155,7 +159,6 @@ def fill(app, docname, source):
 
 
 def setup(app):
-    app.connect(
-        "source-read", fill
-    )  # as source, so that the list has headings and a table of contents
+    # as source, so that the list has headings and a table of contents
+    app.connect("source-read", fill)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

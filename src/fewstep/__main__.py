@@ -1,14 +1,16 @@
-"""The command line: ``python -m fewstep versions`` and ``python -m fewstep record-classifier
-digits``.
-"""
+"""The command line: ``python -m fewstep versions`` and ``… record-classifier digits``."""
 
 import argparse
+from collections.abc import Sequence
 
 from . import classifiers, scale
 
 
-def main(arguments=None) -> None:
-    """Run one command; ``arguments`` as on the command line (default: those of this process)."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command.
+
+    arguments: as on the command line; None for those of this process.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m fewstep", description="Few-Step Diffusion: the course's library."
     )

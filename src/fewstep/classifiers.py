@@ -1,75 +1,85 @@
-"""Small classifiers whose features stand in for Inception's on small grey pictures (FD-C, see
-``metrics``).
+"""Small classifiers whose features stand in for Inception's on small grey pictures.
+
+The Fréchet distance of these features is FD-C, see ``metrics``.
 """
 
 import math
 import time
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ._checks import require
+from ._checks import choice, count, describe, number, require
 from .checkpoints import load_weights, read_metadata, save_weights
+from .data import Images
 
 
 class Classifier(nn.Module):
     """Convolutional classifier of pictures (N, channels, H, W) in [-1, 1], 8×8 or larger.
 
-    ``features(x)``: (N, 64), the channels of the last convolution averaged over the picture, as in
-    Inception-v3 the inputs of the last layer; FD-C compares these.  ``forward(x)``: (N, classes)
-    logits.
-    stages: pairs of convolutions, between which the size is halved: 2 for 8×8, 3 for 28×28.
+    classes: how many.  stages: pairs of convolutions, between which the size is halved; 2 for 8×8,
+    3 for 28×28.
     """
 
-    def __init__(self, channels=1, classes=10, stages=2):
+    def __init__(self, channels: int = 1, classes: int = 10, stages: int = 2):
         super().__init__()
-        require(stages in (2, 3), "stages", stages, "2 (8×8) or 3 (28×28 and more)")
+        count("channels", channels)
+        count("classes", classes)
+        require(count("stages", stages) in (2, 3), "stages", stages, "2 (8×8) or 3 (28×28)")
         self.channels = channels
         self.settings = {"channels": channels, "classes": classes, "stages": stages}
-        sizes, layers = (channels, *(16, 32, 64)[-stages:]), []
+        sizes = (channels, *(16, 32, 64)[-stages:])
+        layers: list[nn.Module] = []
         for c_in, c in zip(sizes, sizes[1:]):
             layers.append(nn.MaxPool2d(2) if layers else nn.Identity())
             for c_from in (c_in, c):
-                layers += [
-                    nn.Conv2d(c_from, c, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(c),
-                    nn.ReLU(),
-                ]
+                convolution = nn.Conv2d(c_from, c, 3, padding=1, bias=False)
+                layers += [convolution, nn.BatchNorm2d(c), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
         self.decide = nn.Linear(c, classes)
 
-    def features(self, x):
-        """The (N, 64) inputs of the last layer."""
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """The inputs of the last layer, (N, 64): channels averaged over the picture.
+
+        They are what FD-C compares, as FID does those of Inception-v3.
+        """
         return self.convolutions(x).mean((2, 3))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits, (N, classes)."""
         return self.decide(F.dropout(self.features(x), 0.2, self.training))
 
 
 def train_classifier(
-    images,
+    images: Images,
     *,
-    epochs,
-    stages=2,
-    batch_size=128,
-    learning_rate=3e-3,
-    move=0.1,
-    flip=False,
-    seed=0,
-    progress=True,
-):
-    """Train a :class:`Classifier` on ``data.Images`` (AdamW, one cycle); returns it.
+    epochs: int,
+    stages: int = 2,
+    batch_size: int = 128,
+    learning_rate: float = 3e-3,
+    move: float = 0.1,
+    flip: bool = False,
+    seed: int = 0,
+    progress: bool = True,
+) -> Classifier:
+    """Train a :class:`Classifier` (AdamW, one cycle) on the current scale's device.
 
     move: pictures are shifted by up to this share of their side, and turned by up to 100° times it.
-    flip: they are also mirrored left and right (for clothes; not for digits).  Runs on the CPU or
-    where CUDA is.
+    flip: they are also mirrored left and right (for clothes; not for digits).
     """
     from tqdm.auto import trange
 
     from . import scale
 
-    require(epochs >= 1, "epochs", epochs, "1 or more")
+    require(isinstance(images, Images), "images", images, "a data.Images")
+    count("epochs", epochs)
+    count("batch_size", batch_size)
+    number("learning_rate", learning_rate, above=0)
+    number("move", move, at_least=0, at_most=1)
+    count("seed", seed, 0, 2**63 - 1)
     device, n = scale.device(), len(images)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -84,9 +94,8 @@ def train_classifier(
         for _ in trange(epochs, desc="classifier", unit="epoch", disable=not progress, delay=2):
             for rows in torch.randperm(n).split(batch_size):
                 x = _moved(images.float(rows), move, flip).to(device)
-                loss = F.cross_entropy(
-                    model(x), images.labels[rows].to(device), label_smoothing=0.05
-                )
+                labels = images.labels[rows].to(device)
+                loss = F.cross_entropy(model(x), labels, label_smoothing=0.05)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -94,22 +103,19 @@ def train_classifier(
     return model.eval()
 
 
-def accuracy(classifier, images):
+def accuracy(classifier: nn.Module, images: Images) -> float:
     """Share of pictures that the classifier names rightly."""
-    device = next(classifier.parameters()).device
+    require(isinstance(classifier, nn.Module), "classifier", classifier, "a Classifier")
+    require(isinstance(images, Images), "images", images, "a data.Images")
+    device, right = next(classifier.parameters()).device, 0
     with torch.inference_mode():
-        right = sum(
-            int(
-                (
-                    classifier(images.float(rows).to(device)).argmax(1).cpu() == images.labels[rows]
-                ).sum()
-            )
-            for rows in torch.arange(len(images)).split(500)
-        )
+        for rows in torch.arange(len(images)).split(500):
+            named = classifier(images.float(rows).to(device)).argmax(1).cpu()
+            right += int((named == images.labels[rows]).sum())
     return right / len(images)
 
 
-def _moved(x, move, flip):
+def _moved(x: torch.Tensor, move: float, flip: bool) -> torch.Tensor:
     """Each picture shifted, turned and, with ``flip``, mirrored half of the time, at random."""
     n = len(x)
     angle = (2 * torch.rand(n) - 1) * math.radians(100 * move)
@@ -118,25 +124,29 @@ def _moved(x, move, flip):
     rows = torch.stack(
         [angle.cos() * mirror, -angle.sin(), right, angle.sin() * mirror, angle.cos(), down]
     )
-    grid = F.affine_grid(rows.T.reshape(n, 2, 3), x.shape, align_corners=False)
+    grid = F.affine_grid(rows.T.reshape(n, 2, 3), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
-RECIPES = {
+RECIPES: dict[str, dict[str, Any]] = {
     "digits": {"epochs": 60, "stages": 2},
     "fashion-mnist": {"epochs": 8, "stages": 3, "move": 0.03, "flip": True},
 }
 
 
-def record_classifier(name, path=None, seed=0, progress=True):
-    """Train the classifier ``name`` ("digits" or "fashion-mnist") and record its weights; returns
-    its test accuracy.
+def record_classifier(
+    name: str, path: str | Path | None = None, seed: int = 0, progress: bool = True
+) -> float:
+    """Train a classifier, record its weights, and return its test accuracy.
 
-    path: by default ``results/weights/<name>-classifier.safetensors``.
+    name: "digits" or "fashion-mnist".
+    path: None for ``results/weights/<name>-classifier.safetensors``.
     """
     from . import data, results
 
-    require(name in RECIPES, "name", name, f"one of {', '.join(RECIPES)}")
+    choice("name", name, list(RECIPES))
+    count("seed", seed, 0, 2**63 - 1)
+    _require_path(path)
     if name == "digits":
         test, train = data.digits().split(897, seed=0)
     else:
@@ -156,22 +166,27 @@ def record_classifier(name, path=None, seed=0, progress=True):
     return metadata["test_accuracy"]
 
 
-def load_classifier(name="digits", path=None):
-    """The recorded classifier ``name`` ("digits" or "fashion-mnist"), in eval mode, on the current
-    scale's device.
+def load_classifier(name: str = "digits", path: str | Path | None = None) -> Classifier:
+    """A recorded classifier in eval mode, on the current scale's device.
 
+    name: "digits" or "fashion-mnist".
     path: another file of ``save_weights`` with the settings in its metadata.
     Raises ValueError for an unknown name or a file that is damaged or not a classifier's.
     """
     from . import results, scale
 
-    require(path is not None or name in RECIPES, "name", name, f"one of {', '.join(RECIPES)}")
-    path = path or results.weights(f"{name}-classifier")
-    settings = read_metadata(path).get("settings", {})
+    if path is None:
+        path = results.weights(f"{choice('name', name, list(RECIPES))}-classifier")
+    _require_path(path)
+    metadata = read_metadata(path)
     try:
+        settings = metadata.get("settings", {})
         model = Classifier(**settings)
-    except TypeError as error:
-        raise ValueError(
-            f"{path}: not the weights of a classifier (settings {settings})"
-        ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        text = f"{path}: not the weights of a classifier (metadata {describe(metadata)})"
+        raise ValueError(text) from error
     return load_weights(path, model).to(scale.device()).eval().requires_grad_(False)
+
+
+def _require_path(path: Any) -> None:
+    require(path is None or isinstance(path, (str, Path)), "path", path, "the path of a file")

@@ -8,6 +8,7 @@ import html
 import io
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -16,17 +17,18 @@ from IPython import get_ipython
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from ._checks import require
+from ._checks import count, function, number, require
+from .data import require_pictures, to_float
 
-# Okabe & Ito's colours: distinguishable with every common form of colour-blindness, on white and
-# on dark.
+# Okabe & Ito's: told apart with every common form of colour-blindness, on white and on dark.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 
 
 def style() -> None:
-    """Set the course's look for all following figures: lines get markers, for measured points;
-    smooth curves say ``marker=""``.
+    """Set the course's look for all following figures.
+
+    Lines get markers, for measured points; smooth curves say ``marker=""``.
     """
     plt.rcParams.update(
         {
@@ -43,17 +45,17 @@ def style() -> None:
 
 
 def tile(images: torch.Tensor, columns: int | None = None) -> torch.Tensor:
-    """One picture from ``images`` (B, C, H, W) in [−1, 1], row by row, as (H', W', 1 or 3) in [0,
-    1] with thin gaps.
+    """One picture of many, row by row, with thin white gaps: (H', W', 1 or 3) in [0, 1].
+
+    images: (B, 1 or 3, H, W), uint8, or float in [−1, 1]; what lies beyond is clipped, so that
+    noisy states can be shown too.  columns: None for about as many as rows.
+    Raises ValueError for other shapes and types, and for NaN.
     """
-    require(
-        images.ndim == 4 and images.shape[1] in (1, 3),
-        "images.shape",
-        tuple(images.shape),
-        "(B, 1 or 3, H, W)",
-    )
-    columns = columns or max(1, round(len(images) ** 0.5))
-    images = images.detach().float().cpu().clamp(-1, 1) / 2 + 0.5
+    require_pictures("images", images)
+    columns = max(1, round(len(images) ** 0.5)) if columns is None else count("columns", columns)
+    images = images.detach().cpu()
+    images = to_float(images if images.dtype == torch.uint8 else images.float())
+    images = images.clamp(-1, 1) / 2 + 0.5
     gap = max(1, images.shape[-1] // 16)
     padded = torch.nn.functional.pad(images, (0, gap, 0, gap), value=1.0)
     short = -len(images) % columns
@@ -64,17 +66,16 @@ def tile(images: torch.Tensor, columns: int | None = None) -> torch.Tensor:
 def pictures(
     images: torch.Tensor, title: str, columns: int | None = None, width: float | None = None
 ) -> Figure:
-    """A figure of ``images`` (B, C, H, W) in [−1, 1] in a grid under a title; ``width`` in inches."""
+    """A figure of pictures in a grid under a title.
+
+    images, columns: see :func:`tile`.  width: in inches; None for one that shows the pixels.
+    """
+    require(isinstance(title, str), "title", title, "a text")
     grid = tile(images, columns)
-    width = width or min(7.0, grid.shape[1] / 16)
+    width = min(7.0, grid.shape[1] / 16) if width is None else number("width", width, above=0)
     figure, axes = plt.subplots(figsize=(width, width * grid.shape[0] / grid.shape[1] + 0.35))
-    axes.imshow(
-        grid.numpy() if grid.shape[2] == 3 else grid[..., 0].numpy(),
-        cmap="gray",
-        vmin=0,
-        vmax=1,
-        interpolation="nearest",
-    )
+    shown = (grid if grid.shape[2] == 3 else grid[..., 0]).numpy()
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title)
     axes.axis("off")
     return figure
@@ -86,10 +87,10 @@ class Picture:
     def __init__(self, markup: str, alt: str):
         self.markup, self.alt = markup, alt
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self.markup
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"[{self.alt}]"
 
 
@@ -98,41 +99,55 @@ def _image_tag(figure: Figure, alt: str, attributes: str = "") -> str:
     figure.savefig(buffer, format="png", dpi=144, facecolor="white")
     plt.close(figure)
     data = base64.b64encode(buffer.getvalue()).decode()
-    width = round(figure.get_figwidth() * 96)
-    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" width="{width}" style="max-width:100%" {attributes}>'
-
-
-def _check_alt(alt):
-    require(
-        isinstance(alt, str) and bool(alt.strip()),
-        "alt",
-        alt,
-        "a description of the picture for those who cannot see it",
+    return (
+        f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" '
+        f'width="{round(figure.get_figwidth() * 96)}" style="max-width:100%" {attributes}>'
     )
 
 
+def _check_alt(alt: Any) -> None:
+    described = isinstance(alt, str) and alt.strip()
+    require(described, "alt", alt, "a description of the picture for those who cannot see it")
+
+
 def show(figure: Figure, alt: str) -> None:
-    """Display a figure in a notebook with alternative text ``alt`` (one or two sentences saying
-    what it shows).
+    """Display a figure in a notebook, and close it.
+
+    alt: one or two sentences that say what it shows, for those who cannot see it.
     """
+    require(isinstance(figure, Figure), "figure", figure, "a matplotlib Figure")
     _check_alt(alt)
     display(Picture(_image_tag(figure, alt), alt))
 
 
-def slider(draw: Callable, values: Sequence, *, label: str, alt: str, form: str = "{}") -> None:
-    """Display ``draw(value) -> Figure`` above a slider over ``values``, captioned "label = value";
-    ``form`` writes a value.
+def slider(
+    draw: Callable[[Any], Figure], values: Sequence, *, label: str, alt: str, form: str = "{}"
+) -> None:
+    """Display a figure above a slider, captioned "label = value".
 
+    draw: from a value to its figure.  values: two or more.  form: how a value is written.
+    alt: what the figures show, for those who cannot see them; the caption is added.
     In a live kernel it is an ipywidgets slider that draws on demand. Where the page will be static
     (the environment has ``FEWSTEP_STATIC=1``, as when the site is built) all frames are drawn at
     once and the slider needs no kernel.
     """
+    function("draw", draw, "from a value to a figure")
+    try:
+        values = list(values)
+    except TypeError as error:
+        raise ValueError(f"values = {values!r}: must be a list of values") from error
     require(len(values) >= 2, "values", values, "two values or more")
+    require(isinstance(label, str), "label", label, "a word")
     _check_alt(alt)
-    written = [form.format(value) for value in values]
+    try:
+        written = [form.format(value) for value in values]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"form = {form!r}: must fit the values, such as '{{:.1f}}'") from error
 
-    def frame(i, attributes=""):
-        return _image_tag(draw(values[i]), f"{alt} {label} = {written[i]}.", attributes)
+    def frame(i: int, attributes: str = "") -> str:
+        figure = draw(values[i])
+        require(isinstance(figure, Figure), f"draw({values[i]})", figure, "a matplotlib Figure")
+        return _image_tag(figure, f"{alt} {label} = {written[i]}.", attributes)
 
     if os.environ.get("FEWSTEP_STATIC") == "1":
         display(Picture(_static_slider(frame, written, label), alt))
@@ -142,7 +157,7 @@ def slider(draw: Callable, values: Sequence, *, label: str, alt: str, form: str 
         display(_live_slider(frame, written, label))
 
 
-def _static_slider(frame, written, label) -> str:
+def _static_slider(frame: Callable[..., str], written: list[str], label: str) -> str:
     captions = [html.escape(f"{label} = {value}") for value in written]
     frames = "".join(
         frame(i, f'data-caption="{caption}"' + " hidden" * (i > 0))
@@ -151,19 +166,23 @@ def _static_slider(frame, written, label) -> str:
     # The handler is inline and looks only inside its own figure: no script to load, no
     # identifiers to clash.
     move = (
-        "const f=this.closest('figure'),p=f.querySelectorAll('img');p.forEach((x,i)=>x.hidden=i!=this.value);"
-        "const c=p[this.value].dataset.caption;f.querySelector('output').value=c;this.setAttribute('aria-valuetext',c)"
+        "const f=this.closest('figure'),p=f.querySelectorAll('img');"
+        "p.forEach((x,i)=>x.hidden=i!=this.value);"
+        "const c=p[this.value].dataset.caption;"
+        "f.querySelector('output').value=c;this.setAttribute('aria-valuetext',c)"
     )
     # Not completed by the browser: after a reload it would put the handle back, but not the frame.
     return (
-        f'<figure class="fewstep-slider" style="margin:0;width:fit-content;max-width:100%;text-align:center">{frames}'
-        f'<input type="range" min="0" max="{len(captions) - 1}" value="0" autocomplete="off" style="width:100%" '
-        f'aria-label="{html.escape(label)}" aria-valuetext="{captions[0]}" oninput="{move}">'
+        '<figure class="fewstep-slider" '
+        'style="margin:0;width:fit-content;max-width:100%;text-align:center">'
+        f'{frames}<input type="range" min="0" max="{len(captions) - 1}" value="0" '
+        f'autocomplete="off" style="width:100%" aria-label="{html.escape(label)}" '
+        f'aria-valuetext="{captions[0]}" oninput="{move}">'
         f'<output aria-live="off">{captions[0]}</output></figure>'
     )
 
 
-def _live_slider(frame, written, label):
+def _live_slider(frame: Callable[..., str], written: list[str], label: str) -> Any:
     import ipywidgets
 
     control = ipywidgets.SelectionSlider(
@@ -173,9 +192,10 @@ def _live_slider(frame, written, label):
         style={"description_width": "initial"},
         layout={"width": "min(100%, 32em)"},
     )
-    picture, drawn = ipywidgets.HTML(), {}
+    picture = ipywidgets.HTML()
+    drawn: dict[int, str] = {}
 
-    def update(change):
+    def update(change: dict) -> None:
         i = change["new"]
         if i not in drawn:
             drawn[i] = frame(i)

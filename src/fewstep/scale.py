@@ -6,15 +6,19 @@ of :func:`settings`; its other cells are the same at every scale.
 
 import os
 import platform
+from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 
 import torch
+
+from ._checks import require
 
 SCALES = ("smoke", "cpu", "gpu")
 
 
-def current():
-    """The scale in force: ``FEWSTEP_SCALE``, or ``gpu`` where CUDA is there and ``cpu`` elsewhere.
+def current() -> str:
+    """The scale in force: ``FEWSTEP_SCALE``, or "gpu" where CUDA is there and "cpu" elsewhere.
 
     Raises ValueError when the variable holds another word.
     """
@@ -26,15 +30,20 @@ def current():
     return name
 
 
-def settings(*, smoke, cpu, gpu):
-    """The settings of the current scale, as a namespace: ``s = settings(smoke={...}, ...)``,
-    ``s.steps``.
+def settings(
+    *, smoke: Mapping[str, Any], cpu: Mapping[str, Any], gpu: Mapping[str, Any]
+) -> SimpleNamespace:
+    """The settings of the current scale: after ``s = settings(smoke={"steps": 2}, ...)``, s.steps.
 
-    Each argument is a dict; all three must have the same keys, so that no cell fails at one scale
-    only.
-    Raises ValueError when the keys differ.
+    smoke, cpu, gpu: the same names in all three, so that no cell fails at one scale only.
+    Raises ValueError for other things than dicts, and when the names differ.
     """
     choices = {"smoke": smoke, "cpu": cpu, "gpu": gpu}
+    for name, choice in choices.items():
+        named = isinstance(choice, Mapping) and all(
+            isinstance(key, str) and key.isidentifier() for key in choice
+        )
+        require(named, name, choice, 'a dict from names to values, such as {"steps": 2}')
     for name, choice in choices.items():
         differ = set(choice) ^ set(cpu)
         if differ:
@@ -44,26 +53,26 @@ def settings(*, smoke, cpu, gpu):
     return SimpleNamespace(**choices[current()])
 
 
-def device():
-    """The device the current scale runs on: CUDA at ``gpu`` scale where there is a GPU, else the
-    CPU.
-    """
+def device() -> torch.device:
+    """The device the current scale runs on: CUDA for "gpu" where there is a GPU, else the CPU."""
     return torch.device("cuda" if current() == "gpu" and torch.cuda.is_available() else "cpu")
 
 
-def device_name(on=None):
-    """The hardware's name, for instance ``NVIDIA A100`` or ``CPU (x86_64, 2 threads)``; no host
-    name.
+def device_name(on: torch.device | str | None = None) -> str:
+    """The hardware, such as "NVIDIA A100" or "CPU (x86_64, 2 threads)"; never a host's name.
 
-    on: a torch.device; the current scale's when None.
+    on: a device; None for the current scale's.
     """
-    on = torch.device(on) if on is not None else device()
+    try:
+        on = device() if on is None else torch.device(on)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"on = {on!r}: must be a device, such as 'cpu' or 'cuda'") from error
     if on.type == "cuda":
         return torch.cuda.get_device_name(on)
     return f"{on.type.upper()} ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
-def versions():
+def versions() -> str:
     """One line for the top of a notebook: Python, torch, fewstep, scale and device."""
     from importlib.metadata import PackageNotFoundError, version
 

@@ -1,5 +1,4 @@
-"""The tests of key equations: the tolerance each one states, and the report from which the
-appendix is written.
+"""The tests of key equations: the tolerance each one states, and the appendix's source.
 
 With FEWSTEP_EQUATIONS_REPORT=path, ``pytest tests/equations`` writes to that path what every test
 checked and how it ended.
@@ -17,9 +16,7 @@ import pytest
 
 @pytest.fixture
 def tolerance(request):
-    """The tolerance in the test's ``equation`` marker: what the appendix prints is what the test
-    used.
-    """
+    """The tolerance in the test's marker: what the appendix prints is what the test used."""
     return request.node.get_closest_marker("equation").kwargs["tolerance"]
 
 
@@ -36,18 +33,21 @@ def pytest_collection_modifyitems(items):
             or not set(marker.kwargs) <= {"tolerance", "unit"}
         ):
             raise pytest.UsageError(
-                f'{item.nodeid}: write once @pytest.mark.equation(name, tolerance=1e-9), with unit="…" if it has one'
+                f"{item.nodeid}: write once @pytest.mark.equation(name, tolerance=1e-9), "
+                'with unit="…" if it has one'
             )
         if "tolerance" not in item.fixturenames:
             raise pytest.UsageError(
-                f"{item.nodeid}: must take the fixture `tolerance`, or the appendix prints one that nothing used"
+                f"{item.nodeid}: must take the fixture `tolerance`, "
+                "or the appendix prints one that nothing used"
             )
         sentence = re.match(
             r".+?[.!?](?=\s+[A-Z]|$)", " ".join((item.function.__doc__ or "").split())
         )
         if sentence is None:
             raise pytest.UsageError(
-                f"{item.nodeid}: the docstring must begin with a sentence that says what the test does"
+                f"{item.nodeid}: the docstring must begin with a sentence "
+                "that says what the test does"
             )
         # Properties travel with the report, also from a worker of pytest-xdist.
         item.user_properties.append(

@@ -1,5 +1,7 @@
 import http.server
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def test_split_is_disjoint_complete_and_repeatable():
     assert torch.equal(p.labels, a.labels)
     assert not torch.equal(marked.split(900, seed=4)[0].x, p.x)
     for n in (0, 1797, -1):
-        with pytest.raises(ValueError, match=f"n = {n}.*1 to 1796"):
+        with pytest.raises(ValueError, match=f"n = {n}.*1 … 1796"):
             digits.split(n)
 
 
@@ -52,11 +54,11 @@ def test_bytes_become_floats_by_the_batch():
         (torch.zeros(0, 1, 8, 8), torch.zeros(0).long(), "x.shape"),
         (torch.zeros(3, 1, 8, 8).double(), torch.zeros(3).long(), "x.dtype.*float64"),
         (torch.full((3, 1, 8, 8), 255.0), torch.zeros(3).long(), r"x = .*255.*\[-1, 1\]"),
-        (torch.full((3, 1, 8, 8), torch.nan), torch.zeros(3).long(), "nan"),
+        (torch.full((3, 1, 8, 8), torch.nan), torch.zeros(3).long(), "x = 'NaN"),
         (torch.zeros(3, 1, 8, 8), torch.zeros(2).long(), "labels"),
-        (torch.zeros(3, 1, 8, 8), torch.zeros(3), "labels.*float32"),
-        (torch.zeros(3, 1, 8, 8), torch.tensor([0, 1, 2]), "labels.*from 0 to 2.*0 to 1"),
-        (torch.zeros(3, 1, 8, 8), torch.tensor([0, -1, 1]), "labels.*from -1"),
+        (torch.zeros(3, 1, 8, 8), torch.zeros(3), "labels.*int64"),
+        (torch.zeros(3, 1, 8, 8), torch.tensor([0, 1, 2]), r"labels = \[0, 1, 2\].*0 to 1"),
+        (torch.zeros(3, 1, 8, 8), torch.tensor([0, -1, 1]), r"labels = \[0, -1, 1\]"),
     ],
 )
 def test_bad_images_are_refused(x, labels, message):
@@ -99,6 +101,68 @@ def test_a_picture_of_the_right_size_keeps_its_pixels(tmp_path):
     assert torch.equal(data.image_folder(tmp_path, 16).x[0], x.permute(2, 0, 1))
 
 
+def grey(mode, values):
+    """A picture of one row of these values."""
+    import numpy as np
+
+    return Image.fromarray(np.array([values] * len(values)).astype(mode))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bits_become_8(tmp_path, name, channels):
+    grey("uint16", [0, 257, 32896, 65535]).save(tmp_path / name)
+    x = data.image_folder(tmp_path, 4, channels).x
+    assert x.shape == (1, channels, 4, 4)
+    assert (x == torch.tensor([0, 1, 128, 255], dtype=torch.uint8)).all()
+
+
+@pytest.mark.parametrize(
+    "picture, expected",
+    [
+        (Image.new("RGBA", (4, 4), (9, 9, 9, 0)), (255, 255, 255)),  # a hidden colour
+        (Image.new("RGBA", (4, 4), (255, 0, 0, 255)), (255, 0, 0)),
+        (Image.new("LA", (4, 4), (0, 51)), (204, 204, 204)),
+        (Image.new("RGB", (4, 4), (7, 8, 9)).quantize(), (7, 8, 9)),  # a palette
+        (Image.new("1", (4, 4), 1), (255, 255, 255)),
+    ],
+    ids=["hidden", "opaque", "grey-alpha", "palette", "bits"],
+)
+def test_every_mode_is_seen_as_on_white_paper(tmp_path, picture, expected):
+    picture.save(tmp_path / "a.png")
+    assert (data.image_folder(tmp_path, 4).x[0].permute(1, 2, 0) == torch.tensor(expected)).all()
+
+
+def test_a_transparent_palette_and_cmyk(tmp_path):
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([0, 0, 0, 200, 0, 0])
+    image.save(tmp_path / "a.png", transparency=1)
+    Image.new("CMYK", (4, 4), (0, 255, 255, 0)).save(tmp_path / "b.jpg", quality=100)
+    x = data.image_folder(tmp_path, 4).x.float()
+    assert (x[0] == 255).all()
+    assert (x[1] - torch.tensor([255.0, 0, 0])[:, None, None]).abs().max() < 4  # red
+
+
+@pytest.mark.parametrize(
+    "mode, name", [("int32", "a.tif"), ("float32", "a.tif")], ids=["integers", "floats"]
+)
+def test_a_picture_whose_white_is_not_known_is_refused_by_name(tmp_path, mode, name):
+    grey(mode, [0, 1, 2, 300]).save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"1 of 1 pictures cannot be read: .*a\.tif \(mode [IF]"):
+        data.image_folder(tmp_path, 4)
+
+
+def test_a_camera_s_turned_picture_is_turned_back(tmp_path):
+    for name, mode in (("a.jpg", "RGB"), ("b.png", "RGBA"), ("c.tif", "RGB")):
+        image = Image.new(mode, (16, 8), "black")
+        image.paste("white", (0, 0, 8, 8))
+        exif = Image.Exif()
+        exif[0x0112] = 6  # to be shown a quarter turn clockwise: the left half is on top
+        image.save(tmp_path / name, exif=exif)
+    x = data.image_folder(tmp_path, 8, channels=1).x[:, 0].float()
+    assert (x[:, :3] > 200).all() and (x[:, 5:] < 50).all()
+
+
 def test_bad_image_folders_are_refused(folder, tmp_path_factory):
     with pytest.raises(FileNotFoundError, match="path = .*nowhere"):
         data.image_folder(folder / "nowhere", 16)
@@ -128,6 +192,8 @@ class Server(http.server.BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         Server.ranges.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if start >= len(self.payload):
+            return self.send_error(416)
         body = self.payload[start:]
         self.send_response(206 if wanted else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -173,7 +239,168 @@ def test_a_download_with_the_wrong_hash_is_thrown_away(server, tmp_path):
     Server.broken = 1
     with pytest.raises(RuntimeError, match="another or a damaged file"):
         data.fetch(server, tmp_path / "file.bin", MD5)
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} <= {"file.bin.lock"}
+
+
+def test_a_whole_part_only_needs_its_name(server, tmp_path):
+    """Killed between the last byte and the new name: the server has nothing more to send."""
+    import hashlib
+
+    Server.broken = 1
+    (tmp_path / "file.bin.part").write_bytes(Server.payload)
+    data.fetch(server, tmp_path / "file.bin", hashlib.md5(Server.payload).hexdigest())
+    assert (tmp_path / "file.bin").read_bytes() == Server.payload
+
+
+def test_two_processes_share_one_download(server, tmp_path, capfd):
+    """The second waits for the first, and then finds the file."""
+    import hashlib
+
+    from filelock import FileLock
+
+    Server.broken, path = 1, tmp_path / "file.bin"
+    md5 = hashlib.md5(Server.payload).hexdigest()
+    code = f"from fewstep import data; data.fetch({server!r}, {str(path)!r}, {md5!r})"
+    with FileLock(f"{path}.lock"):
+        second = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+        assert "file.bin: another process downloads it; waiting" in second.stderr.readline()
+        path.write_bytes(Server.payload)
+    assert second.wait(60) == 0 and Server.ranges == []
+
+
+def test_a_place_that_cannot_be_written_is_named(server, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RuntimeError, match="put it at .*file.bin.*FEWSTEP_DATA"):
+        data.fetch(server, tmp_path / "file" / "file.bin", MD5)
+
+
+def test_the_data_folder_is_a_folder_that_may_be_read(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FEWSTEP_DATA", str(tmp_path / "file"))
+    for load in (data.fashion_mnist, data.cifar10, data.food101, data.root):
+        with pytest.raises(ValueError, match="FEWSTEP_DATA = .*file.*a folder that may be read"):
+            load()
+    monkeypatch.setenv("FEWSTEP_DATA", str(tmp_path))
+    assert data.root() == tmp_path
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root
+    with pytest.raises(ValueError, match="FEWSTEP_DATA"):
+        data.root()
+
+
+def test_downloads_are_encrypted():
+    assert all(
+        url.startswith("https://") for url in (data.FASHION_URL, data.CIFAR_URL, data.FOOD_URL)
+    )
+
+
+@pytest.fixture
+def original(tmp_path, monkeypatch):
+    """A server of the folder ``original``, and ``FEWSTEP_DATA`` a new folder ``ours``."""
+    (tmp_path / "original").mkdir()
+    (tmp_path / "ours").mkdir()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("FEWSTEP_DATA", str(tmp_path / "ours"))
+
+    class Files(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=tmp_path / "original")
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield tmp_path / "original", f"http://127.0.0.1:{httpd.server_address[1]}/"
+        httpd.shutdown()
+
+
+def md5_of(content):
+    import hashlib
+
+    return hashlib.md5(content).hexdigest()
+
+
+def test_a_damaged_idx_file_is_fetched_anew_and_kept_until_then(original, monkeypatch):
+    """On four files of three pictures each, in the place of the originals."""
+    import gzip
+    import struct
+
+    from torchvision.datasets import FashionMNIST
+
+    folder, address = original
+    contents = {
+        f"{part}-{kind}": head + bytes(range(size))
+        for part in ("train", "t10k")
+        for kind, head, size in (
+            ("images-idx3-ubyte", struct.pack(">iiii", 2051, 3, 4, 4), 48),
+            ("labels-idx1-ubyte", struct.pack(">ii", 2049, 3), 3),
+        )
+    }
+    packed = {name: gzip.compress(content) for name, content in contents.items()}
+    monkeypatch.setattr(data, "FASHION_MD5", {n: md5_of(c) for n, c in contents.items()})
+    resources = [(f"{name}.gz", md5_of(content)) for name, content in packed.items()]
+    monkeypatch.setattr(FashionMNIST, "resources", resources)
+    monkeypatch.setattr(data, "FASHION_URL", address)
+
+    raw = data.root() / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, content in contents.items():
+        (raw / name).write_bytes(content)
+    assert data.fashion_mnist("test").x.flatten().tolist() == list(range(48))  # without the server
+    damaged = raw / "t10k-images-idx3-ubyte"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")  # the right size, another content
+    before = damaged.read_bytes()
+    with pytest.warns(UserWarning, match="t10k-images.*damaged"), pytest.raises(RuntimeError):
+        data.fashion_mnist("test")
+    assert damaged.read_bytes() == before
+    for name, content in packed.items():
+        (folder / f"{name}.gz").write_bytes(content)
+    with pytest.warns(UserWarning, match="t10k-images.*damaged"):
+        images = data.fashion_mnist("test")
+    assert images.x.flatten().tolist() == list(range(48)) and images.labels.tolist() == [0, 1, 2]
+    assert damaged.read_bytes() == contents[damaged.name]
+
+
+def test_an_incomplete_cifar_folder_is_fetched_anew(original, monkeypatch):
+    """On one batch of two pictures for each part."""
+    import io
+    import pickle
+    import tarfile
+
+    from torchvision.datasets import CIFAR10
+
+    folder, address = original
+    x = bytes(i % 251 for i in range(2 * 3072))
+    import numpy as np
+
+    batch = {"data": np.frombuffer(x, np.uint8).reshape(2, 3072), "labels": [1, 0]}
+    files = {
+        "data_batch_1": pickle.dumps(batch),
+        "test_batch": pickle.dumps(batch),
+        "batches.meta": pickle.dumps({"label_names": ["plane", "car"]}),
+    }
+    with tarfile.open(folder / "cifar-10-python.tar.gz", "w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f"{CIFAR10.base_folder}/{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    md5 = {name: md5_of(content) for name, content in files.items()}
+    monkeypatch.setattr(CIFAR10, "train_list", [["data_batch_1", md5["data_batch_1"]]])
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", md5["test_batch"]]])
+    meta = {"filename": "batches.meta", "key": "label_names", "md5": md5["batches.meta"]}
+    monkeypatch.setattr(CIFAR10, "meta", meta)
+    archive = (folder / "cifar-10-python.tar.gz").read_bytes()
+    monkeypatch.setattr(CIFAR10, "tgz_md5", md5_of(archive))
+    monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/nowhere")  # never torchvision's own way
+    monkeypatch.setattr(data, "CIFAR_URL", f"{address}cifar-10-python.tar.gz")
+
+    (data.root() / CIFAR10.base_folder).mkdir()
+    (data.root() / CIFAR10.base_folder / "test_batch").write_bytes(files["test_batch"][:-9])
+    with pytest.warns(UserWarning, match="cifar-10-batches-py is incomplete"):
+        images = data.cifar10("test")
+    assert images.x.shape == (2, 3, 32, 32) and bytes(images.x.flatten().tolist()) == x
+    assert images.labels.tolist() == [1, 0] and images.classes == ("plane", "car")
+    assert torch.equal(data.cifar10("train").x, images.x)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +428,7 @@ def test_without_a_network_the_message_says_what_to_do(load, file, tmp_path, mon
         and "http" in text
         and "md5" in text
     )
-    with pytest.raises(ValueError, match="split = 'valid'.*'train' or 'test'"):
+    with pytest.raises(ValueError, match="split = 'valid'.*'train', 'test'"):
         load("valid")
 
 
@@ -235,6 +462,18 @@ def test_food101_is_decoded_once_and_kept(tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "food-101")
     (tmp_path / "kept").rename(tmp_path / "food101-16px-test.safetensors")
     assert torch.equal(data.food101("test", size=16).x, images.x)
+    kept = tmp_path / "food101-16px-test.safetensors"
+    whole = kept.read_bytes()
+    from safetensors.torch import save
+
+    for damaged in (whole[:-100], b"", b"nonsense", save({"y": images.x}), save({"x": images.x})):
+        kept.write_bytes(damaged)
+        with pytest.raises(RuntimeError, match="food101-16px.* is damaged.*remove it"):
+            data.food101("test", size=16)
+    kept.write_bytes(whole)
+    kept.rename(tmp_path / "food101-32px-test.safetensors")
+    with pytest.raises(RuntimeError, match="is damaged or another file.*32"):
+        data.food101("test", size=32)
 
 
 def fashion_here():

@@ -24,7 +24,7 @@ def classifier():
     """An untrained one: any fixed network will do to check the code."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return metrics.Classifier().eval()
+        return classifiers.Classifier().eval()
 
 
 def gaussian(n, mean, factor, seed):
@@ -84,9 +84,7 @@ class Pictures(Dataset):
 
 
 def test_the_short_way_is_torch_fidelitys_own_number(digits, classifier):
-    """fd_c, kid and precision_recall against calculate_metrics on the registered extractor, end to
-    end.
-    """
+    """fd_c, kid and precision_recall against calculate_metrics on the registered extractor."""
     from torch_fidelity import calculate_metrics, register_feature_extractor
 
     a, b = digits.split(900)
@@ -115,9 +113,8 @@ def test_the_short_way_is_torch_fidelitys_own_number(digits, classifier):
     )
     reference = metrics.features(b, classifier)
     assert metrics.fd_c(noisy, reference, classifier) == metrics.fd_c(noisy, b, classifier)
-    assert metrics.fd(noisy, b, "course-digits") == metrics.fd_c(
-        noisy, b, classifier
-    )  # by its registered name
+    by_name = metrics.fd(noisy, b, "course-digits")
+    assert by_name == metrics.fd_c(noisy, b, classifier)
     kid = metrics.kid(noisy, b, classifier, subset_size=300, subsets=20, seed=4)
     assert kid == pytest.approx(
         (theirs["kernel_inception_distance_mean"], theirs["kernel_inception_distance_std"]),
@@ -141,6 +138,22 @@ def test_grey_and_colour_and_bytes_agree(digits, classifier):
         metrics.features(3 * digits.x[:5].clamp(-0.4, 0.4), classifier),
         metrics.features((3 * digits.x[:5].clamp(-0.4, 0.4)).clamp(-1, 1), classifier),
     )
+
+
+def test_colour_is_not_dropped_in_silence(digits, classifier):
+    """One channel is taken only where all three are equal."""
+    x = digits.x[:70].expand(-1, 3, -1, -1).clone()
+    x[3, 2, 4, 4] = 0.3
+    grey = metrics.features(digits.x[:70], classifier)
+    for call in (
+        lambda: metrics.features(x, classifier),
+        lambda: metrics.fd_c(grey, x, classifier),
+        lambda: metrics.floor(x, 20, classifier),
+    ):
+        with pytest.raises(ValueError, match="= 'colour pictures': must be grey"):
+            call()
+    coloured = classifiers.Classifier(channels=3).eval()
+    assert metrics.features(x, coloured).shape == (70, 64)
 
 
 def test_silent(digits, classifier, capfd):
@@ -239,9 +252,7 @@ def test_fid_without_weights_says_what_to_do_and_does_not_hang(monkeypatch, tmp_
 
 
 def test_fid_is_the_same_code_with_inceptions_name(monkeypatch):
-    """fid asks for the 2048 features of Inception-v3, compatible with the original weights, and
-    nothing else.
-    """
+    """fid asks for the 2048 features of Inception-v3 with the original weights, no others."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     asked = []
@@ -254,7 +265,7 @@ def test_fid_is_the_same_code_with_inceptions_name(monkeypatch):
     metrics.feature_extractor(metrics.INCEPTION)
     monkeypatch.setattr(metrics, "fd", lambda *arguments: asked.append(arguments[2:]))
     metrics.fid(torch.zeros(2, 1, 8, 8), torch.zeros(2, 1, 8, 8))
-    assert asked == [("inception-v3-compat", None), ("inception-v3-compat",)]
+    assert asked == [("inception-v3-compat", "2048"), ("inception-v3-compat",)]
     assert FeatureExtractorInceptionV3.get_default_feature_layer_for_metric("fid") == "2048"
 
 
@@ -307,7 +318,7 @@ def test_other_bad_arguments_are_refused(digits, classifier):
         metrics.features(x, classifier, layer="2048")
     with pytest.raises(ValueError, match="extractor = None"):
         metrics.floor(x, 20)
-    with pytest.raises(ValueError, match="n = 51: must be 2 to 50"):
+    with pytest.raises(ValueError, match="n = 51: must be an integer in 2 … 50"):
         metrics.floor(x, 51, classifier)
     with pytest.raises(ValueError, match="subset_size = 101"):
         metrics.kid(x, x, classifier, subset_size=101)
@@ -324,14 +335,14 @@ def test_other_bad_arguments_are_refused(digits, classifier):
 
 def test_a_classifier_is_trained_repeatably(digits):
     part = digits.subset(slice(300))
-    first = metrics.train_classifier(part, epochs=6, progress=False)
+    first = classifiers.train_classifier(part, epochs=6, progress=False)
     torch.rand(1)  # another global random state
-    second = metrics.train_classifier(part, epochs=6, progress=False)
+    second = classifiers.train_classifier(part, epochs=6, progress=False)
     assert all(
         torch.equal(p, q) for p, q in zip(first.state_dict().values(), second.state_dict().values())
     )
     assert classifiers.accuracy(first, part) > 0.6
-    other = metrics.train_classifier(part, epochs=1, seed=1, progress=False)
+    other = classifiers.train_classifier(part, epochs=1, seed=1, progress=False)
     assert not torch.equal(first.decide.weight, other.decide.weight)
 
 
@@ -341,7 +352,7 @@ def test_recorded_digits_classifier(digits, classifier):
 
     path = results.weights("digits-classifier")
     assert path.stat().st_size < 1e6
-    recorded = metrics.load_classifier("digits")
+    recorded = classifiers.load_classifier("digits")
     unseen, _ = digits.split(897, seed=0)
     assert (
         classifiers.accuracy(recorded, unseen)
@@ -368,24 +379,27 @@ def test_recorded_fashion_classifier():
 
     path = results.weights("fashion-mnist-classifier")
     assert path.stat().st_size < 1e6
-    assert metrics.load_classifier("fashion-mnist").features(torch.zeros(2, 1, 28, 28)).shape == (
-        2,
-        64,
-    )
+    assert classifiers.load_classifier("fashion-mnist").features(
+        torch.zeros(2, 1, 28, 28)
+    ).shape == (2, 64)
     assert checkpoints.read_metadata(path)["test_accuracy"] > 0.91
 
 
 def test_bad_classifier_files_are_refused(tmp_path, digits):
     from fewstep.training import save_weights
 
-    with pytest.raises(ValueError, match="name = 'cats'.*digits, fashion-mnist"):
-        metrics.load_classifier("cats")
+    with pytest.raises(ValueError, match="name = 'cats'.*'digits', 'fashion-mnist'"):
+        classifiers.load_classifier("cats")
     save_weights(tmp_path / "w.safetensors", torch.nn.Linear(2, 2), {"settings": {"width": 3}})
     with pytest.raises(ValueError, match="not the weights of a classifier"):
-        metrics.load_classifier(path=tmp_path / "w.safetensors")
+        classifiers.load_classifier(path=tmp_path / "w.safetensors")
+    for settings in ([], {"stages": 9}, {"classes": "ten"}, None):
+        save_weights(tmp_path / "w.safetensors", torch.nn.Linear(2, 2), {"settings": settings})
+        with pytest.raises(ValueError, match="w.safetensors: "):
+            classifiers.load_classifier(path=tmp_path / "w.safetensors")
     save_weights(tmp_path / "w.safetensors", torch.nn.Linear(2, 2))
     with pytest.raises(ValueError, match="another network"):
-        metrics.load_classifier(path=tmp_path / "w.safetensors")
+        classifiers.load_classifier(path=tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match="stages = 5"):
-        metrics.Classifier(stages=5)
-    assert metrics.Classifier(3, 5, 3)(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
+        classifiers.Classifier(stages=5)
+    assert classifiers.Classifier(3, 5, 3)(torch.zeros(2, 3, 64, 64)).shape == (2, 5)

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from fewstep import plots
+from fewstep import data, plots
 
 
 class Tags(HTMLParser):
@@ -154,6 +154,13 @@ def test_tile_clips_and_keeps_colours():
     image = torch.tensor([3.0, 0.0, -3.0])[None, :, None, None].expand(1, 3, 4, 4)
     grid = plots.tile(image)
     assert grid.shape == (4, 4, 3) and grid[0, 0].tolist() == [1, 0.5, 0]
+
+
+def test_bytes_are_drawn_as_the_floats_they_stand_for():
+    x = torch.arange(256, dtype=torch.uint8).view(4, 1, 8, 8)
+    assert torch.equal(plots.tile(x), plots.tile(data.to_float(x)))
+    assert plots.tile(x)[0, 0] == 0 and plots.tile(x)[-1, -1] == 1
+    assert torch.equal(plots.tile(x.double() / 255), plots.tile(x.float() / 255))
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 8, 8), (5, 2, 8, 8)])

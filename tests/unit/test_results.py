@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib
+import numpy as np
 import pytest
 import torch
 
@@ -46,9 +47,8 @@ def test_a_run_goes_to_a_file_and_back(tmp_path):
         torch.__version__.split("+")[0]
     )
     assert isinstance(run["dirty"], bool) and run["date"].endswith("Z")
-    assert (
-        '"a": [1.0, 2.0]' in path.read_text() and '"rows": [\n' in path.read_text()
-    )  # numbers of one cell on one line
+    # numbers of one cell on one line
+    assert '"a": [1.0, 2.0]' in path.read_text() and '"rows": [\n' in path.read_text()
     line = results.certificate(run)
     assert (
         run["commit"][:9] in line
@@ -158,6 +158,41 @@ def test_a_write_that_fails_leaves_the_old_run(tmp_path, monkeypatch):
     }
 
 
+def test_a_full_disk_at_the_picture_leaves_both_of_the_old_run(tmp_path, monkeypatch):
+    """Whichever of the two files does not fit."""
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots()
+    results.record("r", ROWS, settings={"v": 1}, figure=figure, alt="x", into=tmp_path)
+    old = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    axes.plot([1, 2])
+    write = Path.write_bytes
+    for full in (".json", ".png"):
+
+        def to_a_full_disk(path, content, full=full):
+            write(path, content[:10] if full in path.name else content)
+            if full in path.name:
+                raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", to_a_full_disk)
+        with pytest.raises(OSError, match="No space"):
+            results.record("r", ROWS, settings={"v": 2}, figure=figure, alt="x", into=tmp_path)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == old
+    plt.close(figure)
+
+
+def test_a_run_without_a_figure_keeps_none_of_an_earlier_run(tmp_path):
+    (tmp_path / "r.png").write_bytes(b"old picture")
+    results.record("r", ROWS, settings={}, into=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_weights_stay_in_their_folder():
+    for name in ("../../x", "/etc/x", "a/b", "", "x.safetensors", None):
+        with pytest.raises(ValueError, match="name = "):
+            results.weights(name)
+
+
 def test_bad_runs_are_refused(tmp_path):
     for name in ("A", "a/b", "../a", "", "a_b", "a.json", 3):
         with pytest.raises(ValueError, match="name = "):
@@ -208,6 +243,56 @@ def test_tables_show_mean_and_spread():
         results.table([])
 
 
+def cells(table):
+    """The cells of a table's rows, as a reader of Markdown sees them."""
+    from markdown_it import MarkdownIt
+
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(table)
+    assert not any("html" in inner.type for token in tokens for inner in token.children or [])
+    inline = [token for token in tokens if token.type == "inline"]
+    return ["".join(inner.content for inner in token.children) for token in inline]
+
+
+@pytest.mark.parametrize(
+    "word", ["a|b", "two\nlines", "<script>alert(1)</script>", "a & b < c", "&lt;", "$σ^2$", r"a\|"]
+)
+def test_a_word_stays_in_its_cell_and_is_no_html(word):
+    shown = word.replace("\n", " ").replace("\\", "")
+    assert cells(results.table([{"first": word, word: 1}])) == ["first", shown, shown, "1"]
+
+
+@pytest.mark.parametrize(
+    "value", [1.23456, np.float32(1.23456), torch.tensor(1.23456), np.array(1.23456)]
+)
+def test_digits_hold_for_every_kind_of_number(value):
+    for digits, text in ((2, "1.2"), (3, "1.23"), (5, "1.2346")):
+        assert cells(results.table([{"a": value}], digits=digits))[1] == text
+        assert cells(results.table([{"a": [value]}], digits=digits))[1] == text
+        assert cells(results.table([{"a": [value, value]}], digits=digits))[1] == f"{text} ± 0"
+    assert "-:" in results.table([{"a": value}])  # to the right
+
+
+@pytest.mark.parametrize(
+    "values",
+    [(1.0, 1.2, 1.1), np.array([1.0, 1.2, 1.1]), torch.tensor([1.0, 1.2, 1.1]).double()],
+    ids=["tuple", "array", "tensor"],
+)
+def test_several_numbers_of_any_kind_are_mean_and_std(values):
+    assert cells(results.table([{"a": values}]))[1] == results.mean_std(values) == "1.10 ± 0.10"
+    assert cells(results.table([{"a": [*values]}]))[1] == "1.10 ± 0.10"
+
+
+def test_integers_are_written_out():
+    for value in (123456, np.int64(123456), torch.tensor(123456)):
+        assert cells(results.table([{"a": value}]))[1] == "123456"
+    assert cells(results.table([{"a": True}]))[1] == "True"
+
+
+@pytest.mark.parametrize("lost", [float("nan"), float("inf"), np.float32("nan")])
+def test_a_lost_value_is_said(lost):
+    assert cells(results.table([{"a": [1.0, lost, 2.0]}]))[1] == "1 of 3 NaN or infinite"
+
+
 @pytest.mark.parametrize(
     "values, text",
     [
@@ -216,6 +301,7 @@ def test_tables_show_mean_and_spread():
         ([123456.0, 123556.0], "123506 ± 71"),
         ([5.0], "5"),
         ([5.0, 5.0], "5 ± 0"),
+        ([0.1, 0.1, 0.1], "0.1 ± 0"),
         ([1e-9, 3e-9], "2e-09 ± 1.4e-09"),
     ],
 )

@@ -1,6 +1,4 @@
-"""The machinery behind the appendix of verified equations: finding them, reporting on their tests,
-writing the page.
-"""
+"""The appendix of verified equations: finding them, reporting on their tests, its page."""
 
 import importlib.util
 import json
@@ -189,9 +187,7 @@ def test_other():
 
 @pytest.fixture
 def run(pytester, monkeypatch):
-    """pytest on a folder that holds one test file and our conftest; the result, and the report or
-    None.
-    """
+    """pytest on one test file with our conftest; gives the result, and the report or None."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     path = pytester.path / "made/report.json"
     monkeypatch.setenv("FEWSTEP_EQUATIONS_REPORT", str(path))

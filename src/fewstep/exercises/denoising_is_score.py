@@ -1,6 +1,4 @@
-"""Exercises of chapter 04: the score from a denoiser, the Gaussian denoiser, posterior weights, x0
-from v.
-"""
+"""Exercises of chapter 04: score and denoiser, posterior weights, x0 from v."""
 
 import torch
 
@@ -26,11 +24,13 @@ score_from_denoiser = Exercise(
         ),
         Wrong(
             lambda x, D, sigma: (D - x) / sigma,
-            "σ instead of σ²: (D − x)/σ is −ε̂, the negated noise. One more division gives the score.",
+            "σ instead of σ²: (D − x)/σ is −ε̂, the negated noise. "
+            "One more division gives the score.",
         ),
         Wrong(
             lambda x, D, sigma: (D - x) / (2 * sigma**2),
-            "A factor ½ too many: it stands in the exponent −‖x − x0‖²/2σ², and the derivative of the square cancels it.",
+            "A factor ½ too many: it stands in the exponent −‖x − x0‖²/2σ², "
+            "and the derivative of the square cancels it.",
         ),
         Wrong(
             lambda x, D, sigma: D - x,
@@ -65,7 +65,8 @@ gaussian_denoiser = Exercise(
         ),
         Wrong(
             lambda x, mean, variance, sigma: variance / (variance + sigma**2) * x,
-            "This shrinks towards 0. With much noise the best guess is the mean of the data: shrink towards the mean.",
+            "This shrinks towards 0. With much noise the best guess is the mean of the data: "
+            "shrink towards the mean.",
         ),
         Wrong(
             lambda x, mean, variance, sigma: x - (x - mean) / (variance + sigma**2),
@@ -107,7 +108,8 @@ posterior_weights = Exercise(
             lambda x, points, sigma: (
                 (w := torch.exp(-(points - x).square().sum(1) / (2 * sigma**2))) / w.sum()
             ),
-            "Right on paper, 0/0 at σ = 0.002: every exponential underflows. Subtract the largest exponent first, as torch.softmax does.",
+            "Right on paper, 0/0 at σ = 0.002: every exponential underflows. "
+            "Subtract the largest exponent first, as torch.softmax does.",
         ),
         Wrong(
             lambda x, points, sigma: torch.exp(-(points - x).square().sum(1) / (2 * sigma**2)),
@@ -139,7 +141,8 @@ denoised_from_v = Exercise(
         ),
         Wrong(
             lambda x_t, v, alpha_bar: (x_t - (1 - alpha_bar) ** 0.5 * v) / alpha_bar**0.5,
-            "This is the conversion of ε. Put v = √ᾱ ε − √(1−ᾱ) x0 and x_t = √ᾱ x0 + √(1−ᾱ) ε together and eliminate ε.",
+            "This is the conversion of ε. Put v = √ᾱ ε − √(1−ᾱ) x0 and x_t = √ᾱ x0 + √(1−ᾱ) ε "
+            "together and eliminate ε.",
         ),
     ],
 )

@@ -1,6 +1,4 @@
-"""Exercises of chapter 01: variances add, noise levels, the step of a VE chain, the distance from
-noise.
-"""
+"""Exercises of chapter 01: noise levels, steps of a chain, the distance from noise."""
 
 from math import log, sqrt
 
@@ -14,11 +12,13 @@ two_in_one = Exercise(
     wrong=[
         Wrong(
             lambda beta_1, beta_2: beta_1 + beta_2,
-            "The variances of the two noises add, but the second step has shrunk the first noise by then.",
+            "The variances of the two noises add, "
+            "but the second step has shrunk the first noise by then.",
         ),
         Wrong(
             lambda beta_1, beta_2: (1 - beta_1) * (1 - beta_2),
-            "That is the share of the variance that is kept, ᾱ. Asked is the share that the noise has.",
+            "That is the share of the variance that is kept, ᾱ. "
+            "Asked is the share that the noise has.",
         ),
         Wrong(
             lambda beta_1, beta_2: sqrt(1 - (1 - beta_1) * (1 - beta_2)),
@@ -26,7 +26,8 @@ two_in_one = Exercise(
         ),
         Wrong(
             lambda beta_1, beta_2: 1 - sqrt((1 - beta_1) * (1 - beta_2)),
-            "√(1 − β) multiplies x in each step. So 1 − β, and not its root, is the product of the two.",
+            "√(1 − β) multiplies x in each step. "
+            "So 1 − β, and not its root, is the product of the two.",
         ),
     ],
 )
@@ -64,19 +65,23 @@ ve_step = Exercise(
     wrong=[
         Wrong(
             lambda sigma_before, sigma: sigma - sigma_before,
-            "Standard deviations do not add: a step of 2 after one of 3 does not make 5. Variances do.",
+            "Standard deviations do not add: a step of 2 after one of 3 does not make 5. "
+            "Variances do.",
         ),
         Wrong(
             lambda sigma_before, sigma: sigma**2 - sigma_before**2,
-            "That is the variance of the step's noise. What multiplies ε is its standard deviation.",
+            "That is the variance of the step's noise. "
+            "What multiplies ε is its standard deviation.",
         ),
         Wrong(
             lambda sigma_before, sigma: sqrt(sigma**2 + sigma_before**2),
-            "Sign: that is where a noise of σ on top of σ_before would lead. Asked is what is missing to reach σ.",
+            "Sign: that is where a noise of σ on top of σ_before would lead. "
+            "Asked is what is missing to reach σ.",
         ),
         Wrong(
             lambda sigma_before, sigma: sigma,
-            "The noise that is already there counts: with another σ on top the variance would be σ_before² + σ².",
+            "The noise that is already there counts: "
+            "with another σ on top the variance would be σ_before² + σ².",
         ),
     ],
 )
@@ -101,7 +106,8 @@ kl_to_noise = Exercise(
         ),
         Wrong(
             lambda mean, variance: 0.5 * ((mean**2 + 1) / variance - 1 + log(variance)),
-            "That is KL(N(0, 1) ‖ N(m, v)), the other direction. The mean is to be taken over N(m, v).",
+            "That is KL(N(0, 1) ‖ N(m, v)), the other direction. "
+            "The mean is to be taken over N(m, v).",
         ),
         Wrong(
             lambda mean, variance: 0.5 * (mean + variance - 1 - log(variance)),

@@ -1,6 +1,4 @@
-"""Exercises of chapter 03: the velocity of the ODE, the score of a scaled state, the free noise,
-the likelihood.
-"""
+"""Exercises of chapter 03: the ODE's velocity, the free noise, the likelihood."""
 
 import numpy as np
 
@@ -23,15 +21,18 @@ ode_velocity = Exercise(
     wrong=[
         Wrong(
             lambda x, score, f, g: f * x - g**2 * score,
-            "A factor ½ is missing. With g² in full this is the drift of the reverse SDE, whose noise undoes the other half.",
+            "A factor ½ is missing. With g² in full this is the drift of the reverse SDE, "
+            "whose noise undoes the other half.",
         ),
         Wrong(
             lambda x, score, f, g: f * x + 0.5 * g**2 * score,
-            "The sign of the score term: noise moves density from high to low, so the velocity points down the gradient of log p.",
+            "The sign of the score term: noise moves density from high to low, "
+            "so the velocity points down the gradient of log p.",
         ),
         Wrong(
             lambda x, score, f, g: f * x - 0.5 * g * score,
-            "The Fokker–Planck equation holds the variance rate g², not the standard deviation rate g.",
+            "The Fokker–Planck equation holds the variance rate g², "
+            "not the standard deviation rate g.",
         ),
         Wrong(
             lambda x, score, f, g: f - 0.5 * g**2 * score,
@@ -57,7 +58,8 @@ scaled_score = Exercise(
         ),
         Wrong(
             lambda x, s, sigma, V: -x / (s * (V + sigma**2)),
-            "This is the score of x/s, evaluated at x/s. The gradient with respect to x has one more factor 1/s, by the chain rule.",
+            "This is the score of x/s, evaluated at x/s. "
+            "The gradient with respect to x has one more factor 1/s, by the chain rule.",
         ),
         Wrong(
             lambda x, s, sigma, V: -x / (s * np.sqrt(V + sigma**2)),
@@ -90,7 +92,8 @@ free_noise = Exercise(
                 f * x - 0.5 * (1 - kappa) * g**2 * score,
                 np.sqrt(kappa) * g,
             ),
-            "This is the forward member of the family. Run backwards in time, the score has to pull against the added noise: 1 + κ.",
+            "This is the forward member of the family. "
+            "Run backwards in time, the score has to pull against the added noise: 1 + κ.",
         ),
         Wrong(
             lambda x, score, f, g, kappa: (f * x - 0.5 * (1 + kappa) * g**2 * score, kappa * g),
@@ -98,7 +101,8 @@ free_noise = Exercise(
         ),
         Wrong(
             lambda x, score, f, g, kappa: (f * x - (1 + kappa) * g**2 * score, np.sqrt(kappa) * g),
-            "A factor ½ is missing: with κ = 0 the drift must be the velocity of the ODE, f x − ½ g² ∇log p.",
+            "A factor ½ is missing: with κ = 0 the drift must be the velocity of the ODE, "
+            "f x − ½ g² ∇log p.",
         ),
         Wrong(
             lambda x, score, f, g, kappa: (f * x - g**2 * score, np.sqrt(kappa) * g),
@@ -106,7 +110,8 @@ free_noise = Exercise(
         ),
         Wrong(
             lambda x, score, f, g, kappa: (f * x - 0.5 * g**2 * score, np.sqrt(kappa) * g),
-            "Noise was added and nothing balances it: the density would spread. The drift has to change with κ.",
+            "Noise was added and nothing balances it: the density would spread. "
+            "The drift has to change with κ.",
         ),
     ],
 )
@@ -119,7 +124,8 @@ path_likelihood = Exercise(
     wrong=[
         Wrong(
             lambda log_p_end, divergence, h: log_p_end - h * np.sum(divergence),
-            "The sign: along a solution log p falls at the rate div u, so the start has log p of the end plus the integral.",
+            "The sign: along a solution log p falls at the rate div u, "
+            "so the start has log p of the end plus the integral.",
         ),
         Wrong(
             lambda log_p_end, divergence, h: log_p_end + np.sum(divergence),

@@ -7,7 +7,7 @@ import torch
 from . import Exercise, Wrong
 
 
-def two_points(x, sigma):
+def two_points(x: torch.Tensor, sigma: float) -> torch.Tensor:
     """The exact denoiser of data that are −1 or +1, each with probability one half."""
     return torch.tanh(x / sigma**2)
 
@@ -23,9 +23,7 @@ def _states(rng):
 
 
 def _heun(second):
-    """A step that averages the slope at the start with ``second(D, x, x_next, d, sigma,
-    sigma_next)``.
-    """
+    """A step of which ``second(D, x, x_next, d, sigma, sigma_next)`` gives the slope."""
 
     def step(D, x, sigma, sigma_next):
         d = (x - D(x, sigma)) / sigma
@@ -61,17 +59,20 @@ heun_step = Exercise(
     wrong=[
         Wrong(
             _heun_without_end,
-            "At sigma_next = 0 the slope is (x − D)/σ = 0/0. Return Euler's step there, before the second slope is computed.",
+            "At sigma_next = 0 the slope is (x − D)/σ = 0/0. "
+            "Return Euler's step there, before the second slope is computed.",
         ),
         Wrong(
             _heun(lambda D, x, x_next, d, sigma, sigma_next: d),
-            "This is Euler's step. Heun goes on: compute the slope at the end of Euler's step too, and step again from x with the mean of the two.",
+            "This is Euler's step. Heun goes on: compute the slope at the end of Euler's step too, "
+            "and step again from x with the mean of the two.",
         ),
         Wrong(
             lambda D, x, sigma, sigma_next: _right_heun(
                 lambda y, s: 2 * y - D(y, s), x, sigma, sigma_next
             ),
-            "A sign is turned round: the slope is (x − D)/σ, and the step sigma_next − sigma is negative.",
+            "A sign is turned round: the slope is (x − D)/σ, "
+            "and the step sigma_next − sigma is negative.",
         ),
         Wrong(
             _heun(
@@ -87,7 +88,8 @@ heun_step = Exercise(
                     (d + (x_next - D(x_next, sigma)) / sigma) / 2
                 )
             ),
-            "The second slope uses sigma. At the end of the step the noise level is sigma_next, in D and in the division.",
+            "The second slope uses sigma. At the end of the step the noise level is sigma_next, "
+            "in D and in the division.",
         ),
         Wrong(
             _heun(
@@ -95,7 +97,8 @@ heun_step = Exercise(
                     (d + (x_next - D(x_next, sigma)) / sigma_next) / 2
                 )
             ),
-            "The denoiser in the second slope is still told sigma. At the end of the step the noise level is sigma_next.",
+            "The denoiser in the second slope is still told sigma. "
+            "At the end of the step the noise level is sigma_next.",
         ),
         Wrong(
             _heun(
@@ -103,7 +106,8 @@ heun_step = Exercise(
                     d + (x_next - D(x_next, sigma_next)) / sigma_next
                 )
             ),
-            "The two slopes are added: that makes two Euler steps of full length in a row. Take their mean, with a factor ½.",
+            "The two slopes are added: that makes two Euler steps of full length in a row. "
+            "Take their mean, with a factor ½.",
         ),
     ],
 )
@@ -176,7 +180,8 @@ churned = Exercise(
         ),
         Wrong(
             lambda sigma, *rest: math.sqrt((1 + _gamma(sigma, *rest)) ** 2 - 1) * sigma,
-            "This is the standard deviation of the noise to be added, √(σ̂² − σ²). Asked is the level after it, σ̂.",
+            "This is the standard deviation of the noise to be added, √(σ̂² − σ²). "
+            "Asked is the level after it, σ̂.",
         ),
     ],
 )
@@ -191,7 +196,8 @@ nfe = Exercise(
     wrong=[
         Wrong(
             lambda n, solver: 2 * n if solver == "heun" else n,
-            "Heun's last step goes to σ = 0, where the second slope is not computed: it costs one call, not two.",
+            "Heun's last step goes to σ = 0, where the second slope is not computed: "
+            "it costs one call, not two.",
         ),
         Wrong(
             lambda n, solver: n,
@@ -199,15 +205,18 @@ nfe = Exercise(
         ),
         Wrong(
             lambda n, solver: 2 * n - 1,
-            "Only Heun evaluates two slopes in a step. Euler and DPM-Solver++(2M) call the network once.",
+            "Only Heun evaluates two slopes in a step. "
+            "Euler and DPM-Solver++(2M) call the network once.",
         ),
         Wrong(
             lambda n, solver: n if solver == "euler" else 2 * n - 1,
-            "DPM-Solver++(2M) is of second order with one call a step: it uses the denoised picture of the step before again.",
+            "DPM-Solver++(2M) is of second order with one call a step: "
+            "it uses the denoised picture of the step before again.",
         ),
         Wrong(
             lambda n, solver: 2 * n + 1 if solver == "heun" else n,
-            "The last step of Heun saves a call, it does not cost one more. Try n = 1: a single Euler step.",
+            "The last step of Heun saves a call, it does not cost one more. "
+            "Try n = 1: a single Euler step.",
         ),
         Wrong(
             lambda n, solver: 2 * (n - 1) if solver == "heun" else n,

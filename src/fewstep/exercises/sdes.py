@@ -1,6 +1,4 @@
-"""Exercises of chapter 02, sdes: Wiener integrals, drift and diffusion, transition kernels,
-Euler–Maruyama.
-"""
+"""Exercises of chapter 02: Wiener integrals, drift and diffusion, Euler–Maruyama."""
 
 import numpy as np
 
@@ -14,11 +12,13 @@ integral_variance = Exercise(
     wrong=[
         Wrong(
             lambda a, b, t: a * t + b * t**2 / 2,
-            "This is ∫(a + bu) du. The isometry integrates the square of the integrand: E[(∫h dw)²] = ∫h² du.",
+            "This is ∫(a + bu) du. The isometry integrates the square of the integrand: "
+            "E[(∫h dw)²] = ∫h² du.",
         ),
         Wrong(
             lambda a, b, t: (a * t + b * t**2 / 2) ** 2,
-            "This is (∫h du)²: the square stands outside the integral. The isometry has it inside: ∫h² du.",
+            "This is (∫h du)²: the square stands outside the integral. "
+            "The isometry has it inside: ∫h² du.",
         ),
         Wrong(
             lambda a, b, t: np.sqrt(a**2 * t + a * b * t**2 + b**2 * t**3 / 3),
@@ -30,7 +30,8 @@ integral_variance = Exercise(
         ),
         Wrong(
             lambda a, b, t: (a + b * t) ** 2 * t,
-            "The integrand was frozen at its value at u = t. Integrate (a + bu)² over u from 0 to t.",
+            "The integrand was frozen at its value at u = t. "
+            "Integrate (a + bu)² over u from 0 to t.",
         ),
     ],
 )
@@ -48,7 +49,8 @@ drift_diffusion = Exercise(
     wrong=[
         Wrong(
             lambda s, ds, sigma, dsigma: (ds / s, np.sqrt(2 * dsigma * sigma)),
-            "g lacks the factor s: noise added at time t is seen at the scale of x_t, not of x_t/s.",
+            "g lacks the factor s: noise added at time t is seen at the scale of x_t, "
+            "not of x_t/s.",
         ),
         Wrong(
             lambda s, ds, sigma, dsigma: (ds / s, s * np.sqrt(dsigma * sigma)),
@@ -90,7 +92,8 @@ transition = Exercise(
     wrong=[
         Wrong(
             lambda x_u, s_u, sigma_u, s_t, sigma_t: (s_t / s_u * x_u, s_t * (sigma_t - sigma_u)),
-            "The standard deviations were subtracted. Variances of independent noise add, so σ_t² − σ_u² comes first and the root last.",
+            "The standard deviations were subtracted. "
+            "Variances of independent noise add, so σ_t² − σ_u² comes first and the root last.",
         ),
         Wrong(
             lambda x_u, s_u, sigma_u, s_t, sigma_t: (
@@ -104,7 +107,8 @@ transition = Exercise(
                 s_t * x_u,
                 s_t * np.sqrt(sigma_t**2 - sigma_u**2),
             ),
-            "The mean treats x_u as if it were x_0. x_u already carries the factor s_u: divide by it.",
+            "The mean treats x_u as if it were x_0. "
+            "x_u already carries the factor s_u: divide by it.",
         ),
         Wrong(
             lambda x_u, s_u, sigma_u, s_t, sigma_t: (s_t / s_u * x_u, s_t * sigma_t),
@@ -141,7 +145,8 @@ euler_maruyama_step = Exercise(
     wrong=[
         Wrong(
             lambda x, f, g, h, noise: x + f * x * h + g * h * noise,
-            "The noise is scaled with h. An increment of the Wiener process has variance h, so standard deviation √h.",
+            "The noise is scaled with h. An increment of the Wiener process has variance h, "
+            "so standard deviation √h.",
         ),
         Wrong(
             lambda x, f, g, h, noise: x + f * x * h + g**2 * np.sqrt(h) * noise,
