@@ -104,7 +104,7 @@ def test_a_killed_run_resumes_to_identical_weights(tmp_path, kind):
 
 
 def test_a_gan_killed_in_two_processes_resumes_exactly(tmp_path):
-    """Two networks, two processes, each with a dropout of its own."""
+    """Two networks, two processes, each with a dropout of its own, and a buffer."""
     checkpoint, out = tmp_path / "run.safetensors", tmp_path / "resumed.pt"
     options = ["--kind", "gan", "--dropout", 0.2, "--every", 3]
     paused = [*options, "--pause", 0.004, "--checkpoint", checkpoint]
@@ -443,6 +443,14 @@ def test_hooks_change_nothing_and_come_when_due(digits):
     assert torch.equal(plain.losses, hooked.losses)
     assert equal(plain.denoiser.state_dict(), hooked.denoiser.state_dict())
     assert equal(plain.ema.state_dict(), hooked.ema.state_dict())
+
+
+def test_hooks_do_not_hear_of_each_other(digits):
+    drawn = []
+    draw = Every(4, lambda learner, step: drawn.append(torch.rand(1)))
+    short(digits, hooks=[draw])
+    short(digits, hooks=[Every(4, disturbing), draw])
+    assert drawn[:2] == drawn[2:] and drawn[0] != drawn[1]
 
 
 def lines(folder):

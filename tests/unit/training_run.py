@@ -55,6 +55,19 @@ def perceptron(*widths, dropout=0.0):
     return nn.Sequential(*layers[:-2])
 
 
+class Centre(nn.Module):
+    """x minus its running mean, a buffer that every process would fill otherwise."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+
+    def forward(self, x):
+        if self.training:
+            self.mean = self.mean.lerp(x.detach().mean(0), 0.1)
+        return x - self.mean
+
+
 class GAN(Learner):
     """Generator against critic, whose gradient at data is penalised in every fourth step (R1)."""
 
@@ -76,9 +89,11 @@ class GAN(Learner):
 
 
 def gan(dropout=0.0):
+    """With dropout the critic also has a buffer; in each process it starts from other weights."""
     with torch.random.fork_rng():
-        torch.manual_seed(1)
+        torch.manual_seed(1 + int(os.environ.get("RANK", 0)))
         G, D = perceptron(8, 64, 64, 2), perceptron(2, 64, 64, 1, dropout=dropout)
+        D = nn.Sequential(Centre(2), D) if dropout else D
     networks = {"generator": G, "critic": D}
     options = dict(lr=2e-3, betas=(0.5, 0.9), fused=True)
     adams = {k: torch.optim.Adam(m.parameters(), **options) for k, m in networks.items()}
