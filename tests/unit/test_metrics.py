@@ -386,7 +386,7 @@ def test_recorded_fashion_classifier():
 
 
 def test_bad_classifier_files_are_refused(tmp_path, digits):
-    from fewstep.training import save_weights
+    from fewstep.checkpoints import save_weights
 
     with pytest.raises(ValueError, match="name = 'cats'.*'digits', 'fashion-mnist'"):
         classifiers.load_classifier("cats")

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import random
 import shutil
@@ -7,15 +8,18 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from training_run import loss, run, small
 
-from fewstep import _files, checkpoints, data, toys, training
+from fewstep import _files, checkpoints, data, losses, preconditioning, toys, training
+from fewstep.hooks import Every
+from fewstep.networks import UNet
 
 SCRIPT = Path(__file__).with_name("training_run.py")
 ENVIRONMENT = {
@@ -46,9 +50,9 @@ def digits():
     return data.digits()
 
 
-def short(digits, steps=8, **changes):
+def short(x, steps=8, denoiser=None, by=loss, **changes):
     options = dict(steps=steps, batch_size=32, learning_rate=1e-3, progress=False)
-    return training.train(small(), digits, loss, **{**options, **changes})
+    return training.train(denoiser or small(), x, by, **{**options, **changes})
 
 
 def equal(a, b):
@@ -58,56 +62,103 @@ def equal(a, b):
 # --- resume ---------------------------------------------------------------------------------------
 
 
-def test_a_killed_run_resumes_to_identical_weights(tmp_path):
-    """SIGKILL at a random point, then to the end: the same bits as a run that nobody disturbed."""
-    steps, checkpoint, out = 150, tmp_path / "run.safetensors", tmp_path / "resumed.pt"
-    command = [
-        sys.executable,
-        str(SCRIPT),
-        str(out),
-        str(steps),
-        "--dropout",
-        "0.2",
-        "--pause",
-        "0.004",
-        "--every",
-        "3",
-        "--checkpoint",
-        str(checkpoint),
-    ]
-    process = subprocess.Popen(command, env=ENVIRONMENT)
+def killed(command, checkpoint, out):
+    """Start it, and SIGKILL it and its children some time after the first checkpoint."""
+    process = subprocess.Popen(command, env=ENVIRONMENT, start_new_session=True)
     while not checkpoint.exists():
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.005)
     time.sleep(random.uniform(0, 0.4))
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL and not out.exists(), (
-        "the run ended before it could be killed"
-    )
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and not out.exists(), "ended before it was killed"
+
+
+def script(out, steps, *options, processes=1):
+    """The command that runs ``training_run`` in this many processes."""
+    command = [sys.executable]
+    if processes > 1:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        command += ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+        command += ["--master-addr", "127.0.0.1", "--master-port", str(port)]
+    return [*command, str(SCRIPT), str(out), str(steps), *map(str, options)]
+
+
+@pytest.mark.parametrize("kind", ["digits", "gan"])
+def test_a_killed_run_resumes_to_identical_weights(tmp_path, kind):
+    """SIGKILL at a random point, then to the end: the same bits as a run that nobody disturbed."""
+    steps, checkpoint, out = 150, tmp_path / "run.safetensors", tmp_path / "resumed.pt"
+    options = ["--kind", kind, "--dropout", 0.2, "--pause", 0.004, "--every", 3]
+    command = script(out, steps, *options, "--checkpoint", checkpoint)
+    killed(command, checkpoint, out)
     assert 0 < checkpoints.read_metadata(checkpoint)["step"] < steps
     assert subprocess.run(command, env=ENVIRONMENT).returncode == 0
-    resumed, straight = torch.load(out), run(tmp_path / "straight.pt", steps, dropout=0.2)
-    for part in ("network", "ema"):
+    resumed, straight = torch.load(out), run(tmp_path / "straight.pt", steps, kind, dropout=0.2)
+    for part in ["ema", "network"] if kind == "digits" else ["ema", "generator", "critic"]:
         assert equal(straight[part], resumed[part])
-    assert torch.equal(straight["losses"], resumed["losses"]) and len(resumed["losses"]) == steps
-    assert resumed["network"]["calls"] == steps
+    assert equal(straight["losses"], resumed["losses"])
+    assert all(len(values) == steps for values in resumed["losses"].values())
+    if kind == "digits":
+        assert resumed["network"]["calls"] == steps
+
+
+def test_a_gan_killed_in_two_processes_resumes_exactly(tmp_path):
+    """Two networks, two processes, each with a dropout of its own, and a buffer."""
+    checkpoint, out = tmp_path / "run.safetensors", tmp_path / "resumed.pt"
+    options = ["--kind", "gan", "--dropout", 0.2, "--every", 3]
+    paused = [*options, "--pause", 0.004, "--checkpoint", checkpoint]
+    killed(script(out, 150, *paused, processes=2), checkpoint, out)
+    for command in (
+        script(out, 150, *paused, processes=2),
+        script(tmp_path / "straight.pt", 150, *options, processes=2),
+    ):
+        result = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+    resumed, straight = torch.load(out), torch.load(tmp_path / "straight.pt")
+    assert straight["processes"] == 2
+    for part in ("ema", "generator", "critic", "losses"):
+        assert equal(straight[part], resumed[part])
+
+
+@pytest.mark.parametrize("kind", ["edm", "gan"])
+def test_two_processes_give_the_losses_of_one(tmp_path, kind):
+    two = script(tmp_path / "two.pt", 40, "--kind", kind, processes=2)
+    result = subprocess.run(two, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    a, b = run(tmp_path / "one.pt", 40, kind), torch.load(tmp_path / "two.pt")
+    assert (a["processes"], b["processes"]) == (1, 2)
+    for name in a["losses"]:
+        assert ((a["losses"][name] - b["losses"][name]) / a["losses"][name]).abs().max() < 1e-5
+    for name in a["ema"]:
+        assert (a["ema"][name].double() - b["ema"][name]).abs().max() < 1e-5
+
+
+def test_every_process_has_a_dropout_of_its_own():
+    from fewstep.randomness import seed_modules
+
+    drawn = []
+    with torch.random.fork_rng():
+        for rank, step in ((0, 5), (1, 5), (0, 6), (0, 5)):
+            seed_modules(0, step, rank, torch.device("cpu"))
+            drawn.append(torch.rand(8))
+    assert torch.equal(drawn[0], drawn[3])
+    assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
 def test_resume_is_exact_in_every_precision(digits, tmp_path, precision):
     path = tmp_path / "run.safetensors"
-    straight = short(digits, mixed_precision=precision)
-    short(digits, steps=5, mixed_precision=precision, ema_half_life=12.8, checkpoint=path)
-    resumed = short(digits, mixed_precision=precision, ema_half_life=12.8, checkpoint=path)
+    options = dict(mixed_precision=precision, ema_half_life=12.8)
+    straight = short(digits, **options)
+    short(digits, steps=5, checkpoint=path, **options)
+    resumed = short(digits, checkpoint=path, **options)
     assert equal(straight.denoiser.state_dict(), resumed.denoiser.state_dict())
     assert equal(straight.ema.state_dict(), resumed.ema.state_dict())
     assert torch.equal(straight.losses, resumed.losses) and len(resumed.losses) == 8
-    again = short(
-        digits, mixed_precision=precision, ema_half_life=12.8, checkpoint=path
-    )  # nothing left to do
-    assert (
-        equal(resumed.denoiser.state_dict(), again.denoiser.state_dict()) and len(again.losses) == 8
-    )
+    again = short(digits, checkpoint=path, **options)  # nothing left to do
+    assert equal(resumed.denoiser.state_dict(), again.denoiser.state_dict())
+    assert len(again.losses) == 8
     assert all(p.dtype == torch.float32 for p in resumed.ema.parameters())
 
 
@@ -125,48 +176,15 @@ def test_resume_restores_the_gradient_scaler(digits, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Accelerator, "__init__", with_scaler)
     path = tmp_path / "run.safetensors"
+    options = dict(mixed_precision="fp16", ema_half_life=12.8, clip_norm=1.0, checkpoint=path)
     for steps in (5, 8):
-        short(digits, steps=steps, mixed_precision="fp16", ema_half_life=12.8, checkpoint=path)
+        result = short(digits, steps=steps, **options)
     scaler = checkpoints.read_metadata(path)["scaler"]
     assert (scaler["scale"], scaler["_growth_tracker"]) == (4096, 2)
-
-
-def test_two_processes_give_the_losses_of_one(tmp_path):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-addr",
-        "127.0.0.1",
-        "--master-port",
-        str(port),
-    ]
-    two = subprocess.run(
-        [
-            *launch,
-            str(SCRIPT),
-            str(tmp_path / "two.pt"),
-            "40",
-            "--edm",
-            "--checkpoint",
-            str(tmp_path / "two.safetensors"),
-        ],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert two.returncode == 0, two.stderr
-    a, b = run(tmp_path / "one.pt", 40, edm=True), torch.load(tmp_path / "two.pt")
-    assert (a["processes"], b["processes"]) == (1, 2)
-    assert ((a["losses"] - b["losses"]) / a["losses"]).abs().max() < 1e-5
-    for name in a["ema"]:
-        assert (a["ema"][name].double() - b["ema"][name]).abs().max() < 1e-5
+    monkeypatch.undo()
+    plainly = short(digits, mixed_precision="fp16", ema_half_life=12.8, clip_norm=1.0)
+    difference = result.losses - plainly.losses  # scaled gradients are scaled back before the clip
+    assert difference.abs().max() < 1e-2 * plainly.losses.max()
 
 
 # --- checkpoints ----------------------------------------------------------------------------------
@@ -183,248 +201,107 @@ def test_a_checkpoint_of_other_settings_is_refused(digits, tmp_path):
         short(digits, checkpoint=path, labels=digits.labels)
     with pytest.raises(ValueError, match="steps = 5.*8 or more"):
         short(digits, checkpoint=path, steps=5, ema_half_life=12.8)
+    for changes, message in [
+        (dict(learning_rate=2e-3), r"optimizers.denoiser.group 0.lr: 0.001 there, 0.002 here"),
+        (dict(clip_norm=1.0), "clip_norm: None there, 1.0 here"),
+        (dict(ema_half_life=10), "half_lives.denoiser: 12.8 there, 10.0 here"),
+        (dict(warmup=3), "schedule.warmup: 0 there, 3 here"),
+        (dict(cosine=True), "schedule.cosine: False there, 8 here"),
+        (dict(seed=1), "seed: 0 there, 1 here"),
+        (dict(mixed_precision="bf16"), "mixed_precision: 'no' there, 'bf16' here"),
+        (dict(by=partial(loss, pause=0)), "learner.loss.function: "),
+        (dict(denoiser=small(width=24)), "denoiser.first.out_channels: 16 there, 24 here"),
+        (dict(denoiser=small(dropout=0.1)), "denoiser.dropout.p: 0.0 there, 0.1 here"),
+        (dict(denoiser=nn.Sequential(small())), "denoiser.class"),
+    ]:
+        with pytest.raises(ValueError, match=f"other settings.*{message}"):
+            short(digits, checkpoint=path, **changes)
 
 
-def test_bad_checkpoint_files_are_refused(digits, tmp_path):
+def test_a_checkpoint_of_another_denoiser_or_loss_is_refused(digits, tmp_path):
+    """Also where shapes agree: another preconditioning, another setting of the network, another
+    bound number.
+    """
+    path = tmp_path / "run.safetensors"
+
+    def denoiser(sigma_data=0.5, dropout=0.0):
+        network = UNet(1, 8, (1,), 1, dropout=dropout)
+        return preconditioning.Denoiser(network, preconditioning.edm(sigma_data))
+
+    def lognormal(mean):
+        return lambda u: losses.lognormal(u, mean=mean)
+
+    def go(mean=-1.2, **settings):
+        by = partial(losses.denoising, levels=lognormal(mean))
+        return short(digits, steps=2, denoiser=denoiser(**settings), by=by, checkpoint=path)
+
+    go()
+    go()  # itself is accepted
+    with pytest.raises(ValueError, match=r"preconditioning.*0.5 there, 0.7 here"):
+        go(sigma_data=0.7)
+    with pytest.raises(ValueError, match=r"dropout.*0.0 there, 0.1 here"):
+        go(dropout=0.1)
+    with pytest.raises(ValueError, match=r"loss.levels.mean: -1.2 there, -1 here"):
+        go(mean=-1)
+
+
+def test_what_cannot_be_described_is_refused_with_a_checkpoint(digits, tmp_path):
+    stream = (i for i in range(9))
+    by = lambda *inputs: loss(*inputs) * (1 + 0 * next(stream))
+    short(digits, steps=2, by=by)
+    with pytest.raises(ValueError, match=r"loss.stream = <generator.*without a checkpoint"):
+        short(digits, steps=2, by=by, checkpoint=tmp_path / "run.safetensors")
+
+
+def test_damaged_checkpoints_are_refused(digits, tmp_path):
     path = tmp_path / "run.safetensors"
     short(digits, checkpoint=path)
     whole = path.read_bytes()
+    tensors, metadata = checkpoints.read(path, checkpoints.CHECKPOINT)
 
-    def refused(message):
+    def refused(message, changes=None, **others):
+        new = {k: v for k, v in {**tensors, **(changes or {})}.items() if v is not None}
+        meta = {k: v for k, v in {**metadata, **others}.items() if v != "gone"}
+        checkpoints.write(path, new, checkpoints.CHECKPOINT, meta)
         with pytest.raises(ValueError, match=message) as caught:
             short(digits, checkpoint=path)
         assert str(path) in str(caught.value)
 
-    for length in (0, 7, 200, len(whole) - 1):
-        path.write_bytes(whole[:length])
-        refused("cut short or not a safetensors file")
-    path.write_bytes(b"\x80\x04\x95" + bytes(200))  # a pickle's first bytes
-    refused("cut short or not a safetensors file")
-    save_file({"a": torch.zeros(1)}, path)
-    refused("format None.*fewstep-checkpoint-1")
-    training.save_weights(path, small())
-    refused("format 'fewstep-weights-1'")
-    path.write_bytes(whole)
-    wide = nn.Sequential(small(width=24))
-    with pytest.raises(ValueError, match=r"another network.*0.first.weight: not in the file"):
-        training.train(
-            wide,
-            digits,
-            loss,
-            steps=8,
-            batch_size=32,
-            learning_rate=1e-3,
-            progress=False,
-            checkpoint=path,
-        )
-    with pytest.raises(
-        ValueError,
-        match=r"first.weight: \(16, 1, 3, 3\) in the file, \(24, 1, 3, 3\) in this network",
-    ):
-        training.train(
-            small(width=24),
-            digits,
-            loss,
-            steps=8,
-            batch_size=32,
-            learning_rate=1e-3,
-            progress=False,
-            checkpoint=path,
-        )
-
-
-def test_weights_go_to_a_file_and_back(tmp_path):
-    path, network = tmp_path / "w.safetensors", small(seed=1)
-    training.save_weights(path, network, {"from": "a test", "n": 3})
-    other = small(seed=2)
-    assert training.load_weights(path, other) is other and equal(
-        network.state_dict(), other.state_dict()
+    for key in ("step", "seconds", "settings", "optimizers"):
+        refused(f"damaged: {key} is None", **{key: "gone"})
+        refused(rf"damaged: {key} is \[1\]", **{key: [1]})
+    refused("damaged: step is True", step=True)
+    refused("damaged: scaler is 3", scaler=3)
+    refused(
+        r"losses.loss is torch.float32 \(7,\): must be .*\(8,\)", {"losses.loss": torch.ones(7)}
     )
-    assert checkpoints.read_metadata(path) == {"from": "a test", "n": 3}
-    assert load_file(path)["first.weight"].shape == (16, 1, 3, 3)
-    with pytest.raises(ValueError, match="another network"):
-        training.load_weights(path, small(width=8))
-    with pytest.raises(FileNotFoundError, match="no such file"):
-        training.load_weights(tmp_path / "none.safetensors", other)
-    tied = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 3)])
-    tied[1].weight = tied[0].weight
-    training.save_weights(path, tied)
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "w.safetensors"
-    training.save_weights(path, small(seed=1))
-    old = path.read_bytes()
-
-    def fails_half_way(tensors, file, metadata):
-        Path(file).write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("safetensors.torch.save_file", fails_half_way)
-    with pytest.raises(KeyboardInterrupt):
-        training.save_weights(path, small(seed=2))
-    monkeypatch.undo()
-    monkeypatch.setattr(os, "replace", lambda *a: (_ for _ in ()).throw(OSError("killed here")))
-    with pytest.raises(OSError, match="killed here"):
-        training.save_weights(path, small(seed=2))
-    assert path.read_bytes() == old and [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+    refused("losses.loss is torch.int64", {"losses.loss": torch.ones(8).long()})
+    refused("losses", {"losses.loss": None})
+    refused("step", step=-1)
+    weight, moment = "modules.denoiser.first.weight", "optimizers.denoiser.0.exp_avg"
+    refused("first.weight: int64 in the file", {weight: tensors[weight].long()})
+    refused("first.weight: not in the file", {weight: None})
+    refused("averages.*first.weight: not in the file", {f"averages.denoiser{weight[16:]}": None})
+    refused(r"0.exp_avg: \['float32', \[3\]\] in the file", {moment: torch.ones(3)})
+    refused("0.exp_avg: absent in the file", {moment: None})
+    gone = {name: None for name in tensors if name.startswith("optimizers.denoiser.0.")}
+    refused("state of 3 parameters, written for 4", gone)
+    refused("belongs to nothing", {"other": torch.ones(1)})
+    path.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match="cut short"):
+        short(digits, checkpoint=path)
+    path.write_bytes(whole)
+    short(digits, checkpoint=path)
 
 
 def test_without_room_on_the_disk_nothing_is_touched(digits, tmp_path, monkeypatch):
-    path = tmp_path / "run.safetensors"
-    short(digits, checkpoint=path)
-    old = path.read_bytes()
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(_files.shutil, "disk_usage", lambda p: usage._replace(free=1000))
-    with pytest.raises(OSError, match="needs .* bytes, free are 1,000") as caught:
-        training.save_weights(path, small())
-    assert caught.value.errno == errno.ENOSPC
     calls = []
-    with pytest.raises(OSError, match="free are 1,000"):
-        training.train(
-            small(),
-            digits,
-            lambda *inputs: calls.append(1),
-            steps=8,
-            batch_size=32,
-            learning_rate=1e-3,
-            checkpoint=tmp_path / "new.safetensors",
-        )
-    assert calls == []  # known before the first step
-    assert path.read_bytes() == old and [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
-
-
-def test_a_disk_that_fills_up_during_the_write_leaves_the_old_file(tmp_path):
-    """The check passed, but the system refuses to write on after 1000 bytes."""
-    resource = pytest.importorskip("resource", reason="no limits on file sizes here")
-    path = tmp_path / "w.safetensors"
-    training.save_weights(path, small(seed=1))
-    old, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="could not be written.*left as it was"):
-            training.save_weights(path, small(seed=2))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert (
-        len(old) > 1000
-        and path.read_bytes() == old
-        and [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
-    )
-
-
-# --- average of the weights, rates, draws ---------------------------------------------------------
-
-
-def test_the_average_has_its_half_life():
-    """A parameter that jumps from 0 to 1 after the ramp: the average has covered half the way one
-    half-life later.
-    """
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-    batch, half_life, before = (
-        50,
-        1000,
-        40_000,
-    )  # 5 % of 40,000 exceeds the half-life: the ramp is over
-    network = nn.Linear(1, 1, bias=False)
-    average = AveragedModel(network)
-    values = []
-    for i in range((before + 3 * half_life) // batch):
-        nn.init.constant_(network.weight, float(i * batch >= before))
-        average.multi_avg_fn = get_ema_multi_avg_fn(training.ema_decay(i * batch, batch, half_life))
-        average.update_parameters(network)
-        values.append(average.module.weight.item())
-    after = values[before // batch :]
-    expected = 1 - 0.5 ** (torch.arange(1, len(after) + 1) * batch / half_life)
-    assert (torch.tensor(after) - expected).abs().max() < 1e-5
-    assert abs(after[half_life // batch - 1] - 0.5) < 1e-5
-
-
-def test_the_average_of_a_run_is_the_weighted_sum_of_its_weights(digits):
-    """Closed form over a short run: sum of weights_i (1 − β_i) Π_{j>i} β_j, with β from the ramp;
-    buffers are copied.
-    """
-    history = []
-
-    def watched(denoiser, *inputs):
-        history.append({k: v.clone() for k, v in denoiser.state_dict().items()})
-        return loss(denoiser, *inputs)
-
-    result = training.train(
-        small(),
-        digits,
-        watched,
-        steps=30,
-        batch_size=32,
-        learning_rate=1e-2,
-        ema_half_life=40,
-        progress=False,
-    )
-    after = history[1:] + [result.denoiser.state_dict()]
-    decays = [training.ema_decay(32 * i, 32, 40) for i in range(30)]
-    assert (
-        decays[0] == 0
-        and 0 < decays[1] < decays[5]
-        and decays[-1] == pytest.approx(0.5 ** (32 / 40))
-    )
-    for name, value in result.ema.state_dict().items():
-        if value.is_floating_point():
-            expected = torch.zeros_like(value, dtype=torch.float64)
-            for beta, weights in zip(decays, after):
-                expected = beta * expected + (1 - beta) * weights[name].double()
-            assert (value - expected).abs().max() < 1e-6, name
-        else:
-            assert torch.equal(value, after[-1][name])
-    assert not result.ema.training and not result.denoiser.training
-
-
-def test_ema_ramp_follows_edm():
-    assert training.ema_decay(0, 512, 500_000) == 0
-    assert training.ema_decay(1_000_000, 512, 500_000) == pytest.approx(
-        0.5 ** (512 / 50_000)
-    )  # 5 % of 1,000,000
-    assert training.ema_decay(50_000_000, 512, 500_000) == pytest.approx(0.5 ** (512 / 500_000))
-
-
-def test_learning_rate_depends_on_the_step_only():
-    assert training.learning_rate_at(0, 1e-3, warmup=10) == pytest.approx(1e-4)
-    assert (
-        training.learning_rate_at(9, 1e-3, warmup=10)
-        == training.learning_rate_at(5000, 1e-3, warmup=10)
-        == 1e-3
-    )
-    assert training.learning_rate_at(50, 1e-3, cosine=100) == pytest.approx(5e-4)
-    assert training.learning_rate_at(100, 1e-3, cosine=100) == pytest.approx(0, abs=1e-12)
-
-
-def test_every_pass_shows_every_sample_once():
-    n, batch = 103, 10
-    rows = torch.cat([training.batch_rows(n, batch, i, seed=5) for i in range(31)])
-    for epoch in range(3):
-        assert rows[epoch * n : (epoch + 1) * n].sort().values.tolist() == list(range(n))
-    assert not torch.equal(rows[:n], rows[n : 2 * n])
-    assert torch.equal(training.batch_rows(n, batch, 17, 5), rows[170:180])
-    assert len(training.batch_rows(3, 10, 4, 0)) == 10  # a batch larger than the set
-
-
-def test_draws_are_uniform_normal_and_repeatable():
-    x = torch.zeros(1000, 1, 8, 8)
-    us, noises = [], []
-    for i in range(200):
-        _, u, noise = training.draws(x, 100, i, seed=0)
-        us.append(u)
-        noises.append(noise)
-    u, noise = torch.cat(us), torch.cat(noises)
-    assert u.dtype == noise.dtype == torch.float32 and noise.shape == (20_000, 1, 8, 8)
-    assert (u.double() * 2**24 % 2 == 1).all()  # odd multiples of 2⁻²⁴: never 0, never 1
-    assert torch.isfinite(torch.special.ndtri(torch.tensor([2.0**-24, 1 - 2.0**-24]))).all()
-    levels = torch.linspace(0, 1, 21)[1:]
-    assert ((u[:, None] <= levels).float().mean(0) - levels).abs().max() < 0.01
-    assert abs(noise.mean()) < 3e-3 and abs(noise.std() - 1) < 3e-3
-    assert abs((noise[:-1] * noise[1:]).mean()) < 3e-3  # batches do not repeat
-    assert torch.equal(training.draws(x, 100, 3, 0)[2], noises[3])
-    assert not torch.equal(training.draws(x, 100, 3, 1)[2], noises[3])
+    with pytest.raises(OSError, match="free are 1,000") as caught:
+        short(digits, by=lambda *inputs: calls.append(1), checkpoint=tmp_path / "new.safetensors")
+    assert caught.value.errno == errno.ENOSPC
+    assert calls == [] and list(tmp_path.iterdir()) == []  # known before the first step
 
 
 # --- the loop -------------------------------------------------------------------------------------
@@ -437,15 +314,14 @@ def test_training_lowers_the_loss_and_leaves_the_random_state_alone(digits):
     assert torch.equal(torch.random.get_rng_state(), before)
     assert result.losses[-20:].mean() < 0.3 * result.losses[:20].mean()
     assert result.losses.shape == (150,) and result.seconds > 0
+    assert not result.denoiser.training and not result.ema.training
 
 
 def test_a_tensor_of_points_can_be_trained_on():
-    network = nn.Linear(2, 2)
-
     class Denoiser(nn.Module):
         def __init__(self):
             super().__init__()
-            self.network = network
+            self.network = nn.Linear(2, 2)
 
         def forward(self, x, sigma, labels=None):
             return self.network(x)
@@ -471,26 +347,53 @@ def test_mixed_precision_stays_inside_the_network(digits):
     seen = []
 
     def watched(denoiser, x0, u, noise, labels=None):
-        sigma = torch.ones(len(x0))
-        D = denoiser(x0, sigma, labels)
+        D = denoiser(x0, torch.ones(len(x0)), labels)
         seen.append((D.dtype, x0.dtype))
         return (D - x0).square().flatten(1).mean(1)
 
-    results = [
-        training.train(
-            small(), digits, watched, steps=2, batch_size=32, learning_rate=1e-3, mixed_precision=p
-        )
-        for p in ("no", "bf16", "no")
-    ]
+    precisions = ("no", "bf16", "no")
+    results = [short(digits, steps=2, by=watched, mixed_precision=p) for p in precisions]
     assert set(seen) == {(torch.float32, torch.float32)}
-    assert torch.equal(results[0].losses, results[2].losses) and not torch.equal(
-        results[0].losses, results[1].losses
-    )
-    x = torch.zeros(1, 1, 8, 8)
+    assert torch.equal(results[0].losses, results[2].losses)
+    assert not torch.equal(results[0].losses, results[1].losses)
+    for network in (results[1].denoiser, results[1].ema):
+        hooked = []
+        network.first.register_forward_hook(lambda m, i, o: hooked.append(o.dtype))  # noqa: B023
+        network(torch.zeros(1, 1, 8, 8), torch.ones(1))
+        assert hooked == [torch.float32]  # autocast is off again after training
+
+
+def test_autocast_is_off_also_after_an_error(digits):
+    denoiser = small()
+
+    def breaks(*inputs):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        short(digits, denoiser=denoiser, by=breaks, mixed_precision="bf16")
     hooked = []
-    results[1].denoiser.first.register_forward_hook(lambda m, i, o: hooked.append(o.dtype))
-    results[1].denoiser(x, torch.ones(1))
-    assert hooked == [torch.float32]  # autocast is off again after training
+    denoiser.first.register_forward_hook(lambda m, i, o: hooked.append(o.dtype))
+    denoiser(torch.zeros(1, 1, 8, 8), torch.ones(1))
+    assert hooked == [torch.float32]
+
+
+def test_labels_are_dropped_with_their_probability(digits):
+    """-1 for a tenth, another tenth in each step; the others stay."""
+    seen = []
+
+    def watched(denoiser, x0, u, noise, labels):
+        seen.append(labels.clone())
+        return loss(denoiser, x0, u, noise)
+
+    options = dict(steps=40, batch_size=128, by=watched, labels=digits.labels)
+    short(digits, **options)
+    whole, seen = torch.stack(seen), []
+    short(digits, drop_labels=0.1, **options)
+    dropped = torch.stack(seen)
+    gone = dropped == -1
+    assert whole.min() == 0 and torch.equal(dropped[~gone], whole[~gone])
+    assert abs(gone.float().mean() - 0.1) < 5 * (0.1 * 0.9 / gone.numel()) ** 0.5
+    assert not torch.equal(gone[0], gone[1])
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(digits, tmp_path):
@@ -500,29 +403,123 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(digits
         calls.append(1)
         return loss(denoiser, x0, *rest) * (float("nan") if len(calls) == 7 else 1)
 
-    with pytest.raises(FloatingPointError, match="loss of step 6 is nan"):
-        training.train(
-            small(),
-            digits,
-            breaks,
-            steps=12,
-            batch_size=32,
-            learning_rate=1e-3,
-            progress=False,
-            checkpoint=path,
-            checkpoint_every=4,
-        )
+    with pytest.raises(FloatingPointError, match="'loss' of step 6 is nan"):
+        short(digits, steps=12, by=breaks, checkpoint=path, checkpoint_every=4)
     assert checkpoints.read_metadata(path)["step"] == 4
 
 
-def test_tensorboard_has_the_losses(digits, tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+def test_the_finite_check_stands_every_50_steps(digits):
+    calls = []
 
-    result = short(digits, steps=100, log_dir=tmp_path)
-    events = EventAccumulator(str(next(tmp_path.rglob("events*")).parent)).Reload()
-    logged = [(e.step, e.value) for e in events.Scalars("loss")]
-    assert [step for step, _ in logged] == [50, 100]
-    assert logged[1][1] == pytest.approx(float(result.losses[50:].mean()), rel=1e-5)
+    def breaks(denoiser, x0, *rest):
+        calls.append(1)
+        return loss(denoiser, x0, *rest) * (float("inf") if len(calls) == 3 else 1)
+
+    with pytest.raises(FloatingPointError, match="of step 2 is inf"):
+        short(digits, steps=120, by=breaks)
+    assert len(calls) == 50
+
+
+# --- hooks and logs -------------------------------------------------------------------------------
+
+
+def disturbing(learner, step):
+    """All that a hook may do."""
+    assert not torch.is_grad_enabled()
+    assert not any(m.training for part in learner.all_modules() for m in part.modules())
+    torch.manual_seed(0)
+    torch.randn(5)
+    x = learner.averages["denoiser"](torch.randn(4, 1, 8, 8), torch.ones(4))
+    learner.modules["denoiser"].train()
+    return {"level": step / 2, "worst": x.abs().max(), "samples": x}
+
+
+def test_hooks_change_nothing_and_come_when_due(digits):
+    steps = []
+    hooks = [Every(3, disturbing), Every(4, lambda learner, step: steps.append(step))]
+    plain = short(digits, steps=10, denoiser=small(dropout=0.3))
+    hooked = short(digits, steps=10, denoiser=small(dropout=0.3), hooks=hooks)
+    assert steps == [4, 8]
+    assert torch.equal(plain.losses, hooked.losses)
+    assert equal(plain.denoiser.state_dict(), hooked.denoiser.state_dict())
+    assert equal(plain.ema.state_dict(), hooked.ema.state_dict())
+
+
+def test_hooks_do_not_hear_of_each_other(digits):
+    drawn = []
+    draw = Every(4, lambda learner, step: drawn.append(torch.rand(1)))
+    short(digits, hooks=[draw])
+    short(digits, hooks=[Every(4, disturbing), draw])
+    assert drawn[:2] == drawn[2:] and drawn[0] != drawn[1]
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_the_log_has_losses_and_what_hooks_find(digits, tmp_path):
+    hooks = [Every(30, disturbing)]
+    result = short(digits, steps=110, log_dir=tmp_path, hooks=hooks)
+    found = lines(tmp_path)
+    assert [line["step"] for line in found] == [30, 50, 60, 90, 100, 110]
+    starts = [0, 30, 50, 60, 90, 100]
+    for start, line in zip(starts, found):
+        mean = float(result.losses[start : line["step"]].mean())
+        assert line["loss"] == pytest.approx(mean, rel=1e-5) and line["seconds"] > 0
+    assert found[0]["level"] == 15 and "level" not in found[1] and "samples" not in found[0]
+    board = EventAccumulator(str(tmp_path)).Reload()
+    logged = [(event.step, event.value) for event in board.Scalars("loss")]
+    assert logged == [(x["step"], pytest.approx(x["loss"], rel=1e-5)) for x in found]
+    assert [event.step for event in board.Scalars("level")] == [30, 60, 90]
+    assert len(board.Images("samples")) == 3 and board.Images("samples")[0].width == 4 * 8
+
+
+def test_the_log_of_a_resumed_run_is_that_of_a_straight_one(digits, tmp_path):
+    """Also where it was killed after lines that no checkpoint holds, the last one torn."""
+
+    def go(folder, steps=110, **options):
+        hooks = [Every(20, disturbing)]
+        options = dict(log_dir=folder, hooks=hooks, ema_half_life=64, **options)
+        short(digits, steps, checkpoint=folder / "run.safetensors", **options)
+        return [{k: v for k, v in line.items() if k != "seconds"} for line in lines(folder)]
+
+    straight = go(tmp_path / "a", checkpoint_every=1000)
+    go(tmp_path / "b", 50, checkpoint_every=1000)
+    beyond = '{"step": 60, "seconds": 1, "loss": 7.0}\n{"step": 8'
+    with open(tmp_path / "b" / "log.jsonl", "a") as file:
+        file.write(beyond)
+    assert go(tmp_path / "b") == straight
+    board = EventAccumulator(str(tmp_path / "b")).Reload()
+    assert [event.step for event in board.Scalars("loss")] == [x["step"] for x in straight]
+    assert go(tmp_path / "b") == straight  # nothing left to do, nothing lost
+
+
+@pytest.mark.parametrize(
+    "result, message",
+    [
+        (3, "a hook's result = 3: must be a dict or None"),
+        ({"loss": 1.0}, "a hook's result = 'loss': must be named otherwise than loss, seconds"),
+        ({3: 1.0}, "a hook's result = 3"),
+        ({"a": "word"}, "a hook's a = 'word': must be a number or pictures"),
+        ({"a": torch.zeros(2, 3)}, "a hook's a = .*must be a number or pictures"),
+    ],
+)
+def test_what_hooks_may_not_return(digits, result, message):
+    with pytest.raises(ValueError, match=message):
+        short(digits, hooks=[Every(2, lambda learner, step: result)])
+
+
+def test_bad_hooks_are_refused(digits):
+    with pytest.raises(ValueError, match="steps = 0: must be an integer"):
+        Every(0, print)
+    with pytest.raises(ValueError, match="function = 3: must be a function"):
+        Every(2, 3)
+    for hooks in (print, [print], Every(2, print), None):
+        with pytest.raises(ValueError, match="hooks = .*must be a list of hooks.Every"):
+            short(digits, hooks=hooks)
+
+
+# --- bad arguments --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -530,39 +527,83 @@ def test_tensorboard_has_the_losses(digits, tmp_path):
     [
         ({"steps": 0}, "steps = 0.*integer"),
         ({"steps": 2.5}, "steps = 2.5"),
+        ({"steps": "10"}, "steps = '10'"),
+        ({"steps": None}, "steps = None"),
         ({"batch_size": 0}, "batch_size = 0"),
+        ({"batch_size": True}, "batch_size = True"),
         ({"learning_rate": 0.0}, "learning_rate = 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate = nan"),
+        ({"learning_rate": "1e-3"}, "learning_rate = '1e-3': must be a finite number > 0"),
+        ({"learning_rate": None}, "learning_rate = None"),
+        ({"learning_rate": True}, "learning_rate = True"),
         ({"ema_half_life": -1}, "ema_half_life = -1"),
         ({"ema_half_life": 0}, "ema_half_life = 0"),
+        ({"ema_half_life": "5"}, "ema_half_life = '5'"),
         ({"clip_norm": 0}, "clip_norm = 0"),
+        ({"clip_norm": "1"}, "clip_norm = '1'"),
         ({"warmup": -1}, "warmup = -1"),
+        ({"warmup": 1.5}, "warmup = 1.5"),
+        ({"cosine": 7}, "cosine = 7: must be True or False"),
         ({"seed": -1}, "seed = -1"),
-        ({"mixed_precision": "fp8"}, "mixed_precision = 'fp8'.*no, bf16, fp16"),
+        ({"seed": 0.5}, "seed = 0.5"),
+        ({"drop_labels": 0.1}, "drop_labels = 0.1: must be 0 without labels"),
+        ({"drop_labels": 1.1, "labels": torch.zeros(1797).long()}, "drop_labels = 1.1"),
+        ({"drop_labels": "0.1"}, "drop_labels = '0.1'"),
+        ({"mixed_precision": "fp8"}, "mixed_precision = 'fp8'.*'no', 'bf16', 'fp16'"),
+        ({"mixed_precision": None}, "mixed_precision = None"),
         ({"checkpoint": "run.pt"}, r"checkpoint = 'run.pt'.*\.safetensors"),
+        ({"checkpoint": 3}, "checkpoint = 3"),
+        ({"checkpoint": "/proc/none/x.safetensors"}, "checkpoint = .*cannot be written there"),
         ({"checkpoint_every": 0}, "checkpoint_every = 0"),
+        ({"checkpoint_every": "5"}, "checkpoint_every = '5'"),
+        ({"log_dir": 3}, "log_dir = 3"),
+        ({"log_dir": "/proc/none"}, "log_dir = '/proc/none': cannot be written there"),
+        ({"log_dir": __file__}, "log_dir = .*cannot be written there"),
         ({"labels": torch.zeros(5).long()}, "labels"),
         ({"labels": torch.zeros(1797)}, "labels.*float32"),
-        ({"labels": -torch.ones(1797).long()}, "labels = -1"),
+        ({"labels": torch.full((1797,), -2)}, "labels = -2: must be 0 or more, or -1"),
+        ({"labels": [0] * 1797}, r"labels = .*\(1797,\) torch.int64, or None"),
         ({"loss": 3}, "loss = 3"),
-        ({"loss": lambda D, x0, u, noise, labels: D(x0, u, labels).mean()}, r"loss\(...\).shape"),
+        ({"loss": None}, "loss = None"),
         ({"data": torch.full((10, 1, 8, 8), torch.nan)}, "data = .*NaN"),
         ({"data": torch.zeros(10)}, "data.shape"),
+        ({"data": torch.zeros(0, 1, 8, 8)}, "data.shape"),
         ({"data": torch.zeros(10, 1, 8, 8).long()}, "data.dtype"),
-        ({"denoiser": lambda x, sigma: x}, "denoiser = 'function'.*nn.Module"),
+        ({"data": torch.zeros(10, 1, 8, 8).numpy()}, "must be data.Images or a tensor"),
+        ({"data": None}, "data = None: must be data.Images or a tensor"),
+        ({"data": "digits"}, "data = 'digits'"),
+        ({"denoiser": lambda x, sigma: x}, "denoiser = .*nn.Module"),
+        ({"denoiser": None}, "denoiser = None"),
         ({"denoiser": nn.Identity()}, "denoiser.*parameters"),
     ],
 )
 def test_bad_arguments_are_refused(digits, changes, message):
-    options = dict(
-        denoiser=small(),
-        data=digits,
-        loss=loss,
-        steps=2,
-        batch_size=32,
-        learning_rate=1e-3,
-        progress=False,
-    )
-    options |= changes
+    options = dict(denoiser=small(), data=digits, loss=loss, steps=2, batch_size=32)
+    options |= dict(learning_rate=1e-3, progress=False) | changes
     with pytest.raises(ValueError, match=message):
         training.train(options.pop("denoiser"), options.pop("data"), options.pop("loss"), **options)
+
+
+def test_a_folder_is_no_checkpoint(digits, tmp_path):
+    (tmp_path / "run.safetensors").mkdir()
+    with pytest.raises(ValueError, match="checkpoint = .*a folder stands where"):
+        short(digits, checkpoint=tmp_path / "run.safetensors")
+
+
+def test_only_learners_are_run(digits):
+    with pytest.raises(ValueError, match="learner = 3: must be a learners.Learner"):
+        training.run(3, digits, steps=1, batch_size=8)
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        (lambda D, x0, u, noise, labels: D(x0, u, labels).mean(), r"\(\): must be \(32,\)"),
+        (lambda D, x0, u, noise, labels: D(x0, u, labels).mean((1, 2, 3))[:4], r"\(4,\): must be"),
+        (lambda D, x0, u, noise, labels: D(x0, u, labels), r"\(32, 1, 8, 8\): must be \(32,\)"),
+        (lambda D, x0, u, noise, labels: 0.5, r"float: must be \(32,\)"),
+    ],
+)
+def test_a_loss_gives_one_number_per_sample(digits, bad, message):
+    with pytest.raises(ValueError, match=r"loss\(...\).shape = " + message):
+        short(digits, by=bad)

@@ -1,7 +1,7 @@
 """A short training run in a process of its own, for the tests of resume and of several processes.
 
-python training_run.py OUT STEPS [--checkpoint FILE] [--every N] [--dropout P] [--pause SECONDS]
-[--edm]
+python training_run.py OUT STEPS [--kind digits | edm | gan] [--checkpoint FILE] [--every N]
+[--dropout P] [--pause SECONDS]
 """
 
 import argparse
@@ -10,8 +10,10 @@ import time
 
 import torch
 from torch import nn
+from torch.nn.functional import softplus
 
-from fewstep import data, losses, preconditioning, training
+from fewstep import data, losses, preconditioning, toys, training
+from fewstep.learners import Learner
 
 
 class Small(nn.Module):
@@ -46,39 +48,93 @@ def small(dropout=0.0, seed=0, width=16):
         return Small(dropout, width)
 
 
-def run(out, steps, checkpoint=None, every=None, dropout=0.0, pause=0.0, edm=False):
-    """Train and save; with ``edm`` the library's own denoiser and loss."""
-    digits = data.digits()
+def perceptron(*widths, dropout=0.0):
+    """Linear layers with SiLU and dropout between them."""
+    pairs = zip(widths[:-1], widths[1:])
+    layers = [m for a, b in pairs for m in (nn.Linear(a, b), nn.SiLU(), nn.Dropout(dropout))]
+    return nn.Sequential(*layers[:-2])
 
-    def paused(*inputs):
-        return loss(*inputs, pause=pause)
 
-    denoiser = (
-        preconditioning.Denoiser(small(dropout), preconditioning.edm()) if edm else small(dropout)
-    )
-    result = training.train(
-        denoiser,
-        digits,
-        losses.edm if edm else paused,
-        steps=steps,
-        batch_size=32,
-        learning_rate=2e-3,
-        labels=digits.labels,
-        clip_norm=10.0,
-        warmup=5,
-        cosine=True,
-        checkpoint=checkpoint,
-        checkpoint_every=every,
-        progress=False,
-    )
-    saved = {
-        "network": result.denoiser.state_dict(),
-        "ema": result.ema.state_dict(),
-        "losses": result.losses,
-        "processes": torch.distributed.get_world_size()
-        if torch.distributed.is_initialized()
-        else 1,
-    }
+class Centre(nn.Module):
+    """x minus its running mean, a buffer that every process would fill otherwise."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+
+    def forward(self, x):
+        if self.training:
+            self.mean = self.mean.lerp(x.detach().mean(0), 0.1)
+        return x - self.mean
+
+
+class GAN(Learner):
+    """Generator against critic, whose gradient at data is penalised in every fourth step (R1)."""
+
+    pause = 0.0
+
+    def step(self, batch):
+        time.sleep(self.pause)
+        G, D = self.modules["generator"], self.modules["critic"]
+        x, fake = batch.x.requires_grad_(), G(batch.normal("latent", 8))
+        real = D(x)
+        critic = (softplus(-real) + softplus(D(fake.detach()))).mean()
+        if batch.step % 4 == 0:
+            (slope,) = torch.autograd.grad(real.sum(), x, create_graph=True)
+            critic = critic + 4 * 0.1 * slope.square().sum(1).mean()
+        self.update("critic", critic)
+        generator = softplus(-D(fake)).mean()
+        self.update("generator", generator)
+        return {"critic": critic, "generator": generator}
+
+
+def gan(dropout=0.0):
+    """With dropout the critic also has a buffer; in each process it starts from other weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1 + int(os.environ.get("RANK", 0)))
+        G, D = perceptron(8, 64, 64, 2), perceptron(2, 64, 64, 1, dropout=dropout)
+        D = nn.Sequential(Centre(2), D) if dropout else D
+    networks = {"generator": G, "critic": D}
+    options = dict(lr=2e-3, betas=(0.5, 0.9), fused=True)
+    adams = {k: torch.optim.Adam(m.parameters(), **options) for k, m in networks.items()}
+    return GAN(networks, adams, {"generator": 2000}, clip_norm=1.0)
+
+
+def run(out, steps, kind="digits", checkpoint=None, every=None, dropout=0.0, pause=0.0):
+    """Train and save; ``edm``: the library's own denoiser and loss."""
+    options = dict(steps=steps, checkpoint=checkpoint, checkpoint_every=every, progress=False)
+    if kind == "gan":
+        learner = gan(dropout)
+        learner.pause = pause
+        history = training.run(learner, toys.moons(2000), batch_size=64, **options)
+        parts = {**learner.modules, "ema": learner.averages["generator"]}
+        found = history.losses
+    else:
+        digits = data.digits()
+
+        def paused(*inputs):
+            return loss(*inputs, pause=pause)
+
+        denoiser = small(dropout)
+        if kind == "edm":
+            denoiser = preconditioning.Denoiser(denoiser, preconditioning.edm())
+        result = training.train(
+            denoiser,
+            digits,
+            losses.edm if kind == "edm" else paused,
+            batch_size=32,
+            learning_rate=2e-3,
+            labels=digits.labels,
+            clip_norm=10.0,
+            warmup=5,
+            cosine=True,
+            **options,
+        )
+        parts = {"network": result.denoiser, "ema": result.ema}
+        found = {"loss": result.losses}
+    several = torch.distributed.is_initialized()
+    saved = {name: part.state_dict() for name, part in parts.items()}
+    saved |= {"losses": found, "processes": torch.distributed.get_world_size() if several else 1}
     if int(os.environ.get("RANK", 0)) == 0:
         torch.save(saved, out)
     return saved
@@ -88,11 +144,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
     parser.add_argument("steps", type=int)
+    parser.add_argument("--kind", default="digits")
     parser.add_argument("--checkpoint")
     parser.add_argument("--every", type=int)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--pause", type=float, default=0.0)
-    parser.add_argument("--edm", action="store_true")
     run(**vars(parser.parse_args()))
 
 
