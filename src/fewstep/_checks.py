@@ -42,7 +42,7 @@ def number(
     """``value`` as one finite float within these bounds; words and booleans are no numbers."""
     try:
         result = nan if isinstance(value, (str, bytes, bool)) else float(value)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         result = nan
     if isfinite(result) and above < result < below and at_least <= result <= at_most:
         return result
@@ -65,16 +65,28 @@ def count(argument: str, value: Any, at_least: int = 1, at_most: float = inf) ->
 
 
 def numbers(argument: str, value: Any, allowed: str = "finite numbers") -> torch.Tensor:
-    """``value`` as a float64 tensor with no NaN or infinity in it."""
-    require(
-        not isinstance(value, (str, bytes, bool)) and value is not None, argument, value, allowed
-    )
-    try:
-        tensor = torch.as_tensor(value, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{argument} = {describe(value)}: must be {allowed}") from error
+    """``value`` as a float64 tensor with no NaN or infinity in it; booleans are no numbers."""
+    kind = _tensor(argument, value, allowed).dtype
+    require(not kind.is_complex and kind != torch.bool, argument, value, allowed)
+    tensor = torch.as_tensor(value, dtype=torch.float64)  # anew: lists would pass through float32
     require(torch.isfinite(tensor).all(), argument, value, allowed)
     return tensor
+
+
+def integers(argument: str, value: Any, allowed: str) -> torch.Tensor:
+    """``value`` as an int64 tensor; floats and booleans are no integers."""
+    tensor = _tensor(argument, value, allowed)
+    kind = tensor.dtype
+    whole = not (kind.is_floating_point or kind.is_complex or kind == torch.bool)
+    require(whole, argument, value, allowed)
+    return tensor.long()
+
+
+def _tensor(argument: str, value: Any, allowed: str) -> torch.Tensor:
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{argument} = {describe(value)}: must be {allowed}") from error
 
 
 def choice(argument: str, value: Any, allowed: Sequence[str]) -> str:
@@ -87,6 +99,12 @@ def choice(argument: str, value: Any, allowed: Sequence[str]) -> str:
 def function(argument: str, value: Any, form: str) -> None:
     """``value`` can be called; ``form`` says how, for instance "D(x, sigma)"."""
     require(callable(value), argument, value, f"a function {form}")
+
+
+def generator(argument: str, value: Any) -> None:
+    """``value`` is a source of random numbers, or None for torch's own."""
+    known = value is None or isinstance(value, torch.Generator)
+    require(known, argument, value, "a torch.Generator, or None")
 
 
 def state(argument: str, x: Any) -> None:
@@ -105,31 +123,55 @@ def finite(argument: str, x: torch.Tensor) -> None:
 
 
 def same_shape(argument: str, x: torch.Tensor, other: str, y: torch.Tensor) -> None:
-    """``x`` and ``y`` agree in shape. Looks at no value."""
+    """``x`` is a floating-point tensor of the shape of ``y``. Looks at no value."""
+    if not isinstance(x, torch.Tensor):
+        raise ValueError(f"{argument} = {describe(x)}: must be a tensor, shaped as {other}")
+    if not x.is_floating_point():
+        raise ValueError(f"{argument}.dtype = {x.dtype}: must be floating, such as torch.float32")
     if x.shape != y.shape:
         raise ValueError(
             f"{argument}.shape = {tuple(x.shape)}: must be {tuple(y.shape)}, as {other}"
         )
 
 
-def levels(sigma: Any, x: torch.Tensor, positive: bool = False) -> torch.Tensor:
+def levels(
+    sigma: Any, x: torch.Tensor, positive: bool = False, argument: str = "sigma"
+) -> torch.Tensor:
     """σ as a float64 tensor () or (B,). A plain number is checked, a tensor by its shape only."""
     if isinstance(sigma, (int, float)):
-        number("sigma", sigma, **{"above" if positive else "at_least": 0})
-    elif not isinstance(sigma, torch.Tensor):
-        raise ValueError(f"sigma = {describe(sigma)}: must be a number ≥ 0 or a tensor (B,)")
+        number(argument, sigma, **{"above" if positive else "at_least": 0})
+    elif not isinstance(sigma, torch.Tensor) or sigma.is_complex() or sigma.dtype == torch.bool:
+        raise ValueError(
+            f"{argument} = {describe(sigma)}: must be a number ≥ 0 or a real tensor (B,)"
+        )
     sigma = torch.as_tensor(sigma, dtype=torch.float64)
     if sigma.ndim > 1 or (sigma.ndim == 1 and len(sigma) not in (1, len(x))):
-        raise ValueError(f"sigma.shape = {tuple(sigma.shape)}: must be () or ({len(x)},)")
+        raise ValueError(f"{argument}.shape = {tuple(sigma.shape)}: must be () or ({len(x)},)")
     return sigma
 
 
-def per_sample(coefficient: Any, x: torch.Tensor) -> torch.Tensor:
+def classes(argument: str, labels: Any, x: torch.Tensor) -> None:
+    """Labels are integers (B,), or None. Looks at no value."""
+    if labels is None:
+        return
+    if not isinstance(labels, torch.Tensor):
+        raise ValueError(f"{argument} = {describe(labels)}: must be a tensor (B,), or None")
+    kind = labels.dtype
+    if kind.is_floating_point or kind.is_complex or kind == torch.bool:
+        raise ValueError(f"{argument}.dtype = {kind}: must be integer, such as torch.int64")
+    if labels.shape != x.shape[:1]:
+        raise ValueError(f"{argument}.shape = {tuple(labels.shape)}: must be ({len(x)},)")
+
+
+def per_sample(
+    coefficient: Any, x: torch.Tensor, argument: str = "per-sample coefficient"
+) -> torch.Tensor:
     """A scalar or (B,) coefficient in the type of ``x``, shaped to multiply ``x`` (B, ...)."""
     coefficient = torch.as_tensor(coefficient).to(device=x.device, dtype=x.dtype)
     if coefficient.ndim == 0 or coefficient.numel() == 1:
         return coefficient.reshape(())
     if coefficient.shape != x.shape[:1]:
-        shape = tuple(coefficient.shape)
-        raise ValueError(f"per-sample coefficient's shape = {shape}: must be () or ({len(x)},)")
+        raise ValueError(
+            f"{argument}.shape = {tuple(coefficient.shape)}: must be () or ({len(x)},)"
+        )
     return coefficient.reshape(-1, *[1] * (x.ndim - 1))

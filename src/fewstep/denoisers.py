@@ -14,7 +14,20 @@ from typing import Any
 
 import torch
 
-from ._checks import count, finite, function, levels, number, numbers, per_sample, require, state
+from . import _checks
+from ._checks import (
+    count,
+    finite,
+    function,
+    integers,
+    levels,
+    number,
+    numbers,
+    per_sample,
+    require,
+    same_shape,
+    state,
+)
 
 Sigma = torch.Tensor | float
 
@@ -25,8 +38,11 @@ def score(denoiser: Callable, x: torch.Tensor, sigma: Sigma) -> torch.Tensor:
     denoiser: D(x, sigma).  x: (B, ...).  sigma: number or (B,), > 0.
     """
     function("denoiser", denoiser, "D(x, sigma)")
+    state("x", x)
     sigma = levels(sigma, x, positive=True)
-    return (denoiser(x, sigma) - x) / per_sample(sigma, x) ** 2
+    D = denoiser(x, sigma)
+    same_shape("denoiser(x, sigma)", D, "x", x)
+    return (D - x) / per_sample(sigma, x) ** 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +55,21 @@ class Conditional:
     denoiser: Callable
     labels: torch.Tensor | None
     guidance: float = 1.0
+
+    def __post_init__(self) -> None:
+        function("denoiser", self.denoiser, "D(x, sigma, labels)")
+        guidance = number("guidance", self.guidance)
+        object.__setattr__(self, "guidance", guidance)
+        if self.labels is None:
+            require(
+                guidance in (0.0, 1.0), "guidance", guidance, "0 or 1 where there are no labels"
+            )
+            return
+        allowed = "an integer, or integers (B,), ≥ -1, where -1 means no class"
+        labels = integers("labels", self.labels, allowed)
+        listed = labels.ndim <= 1 and labels.numel() > 0
+        require(listed and (labels >= -1).all(), "labels", self.labels, allowed)
+        object.__setattr__(self, "labels", labels)
 
     @property
     def calls(self) -> int:
@@ -65,9 +96,16 @@ class Conditional:
 
         x: (B, ...).  sigma: number or (B,).
         """
-        labels = None if self.labels is None else self.labels.to(x.device).expand(len(x))
-        if labels is None or self.guidance in (0.0, 1.0):
-            return self.denoiser(x, sigma, labels if self.guidance == 1 else None)
+        state("x", x)
+        labels = self.labels
+        if labels is not None:
+            labels = labels.to(x.device)
+            labels = labels.expand(len(x)) if labels.numel() == 1 else labels
+            _checks.classes("labels", labels, x)
+        if labels is None or self.guidance == 0:
+            return self.denoiser(x, sigma)
+        if self.guidance == 1:
+            return self.denoiser(x, sigma, labels)
         # Both in one batch: a network is quicker on one large batch than on two small ones.
         sigma = levels(sigma, x).reshape(-1).expand(len(x)).repeat(2)
         both = torch.cat([torch.full_like(labels, -1), labels])
@@ -78,34 +116,27 @@ class Conditional:
 def given(denoiser: Callable, labels: Any, guidance: float = 1.0) -> Conditional:
     """The denoiser given labels, by classifier-free guidance (Ho & Salimans 2022).
 
-    denoiser: D(x, sigma, labels) with labels (B,), -1 for no class.
+    denoiser: D(x, sigma, labels) with labels (B,), -1 for no class; D(x, sigma) has no labels.
     labels: one integer for all samples, integers (B,), or None for no class.
     guidance: 1 is the plain conditional denoiser, 0 the unconditional one; others take both and
     cost two calls.
     Raises ValueError for labels that are no integers ≥ -1, or guidance without labels.
     """
-    function("denoiser", denoiser, "D(x, sigma, labels)")
-    guidance = number("guidance", guidance)
-    if labels is None:
-        require(guidance in (0.0, 1.0), "guidance", guidance, "1 where there are no labels")
-        return Conditional(denoiser, None, guidance)
-    classes = torch.as_tensor(labels) if not isinstance(labels, str) else torch.zeros(())
-    integer = not (
-        classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool
-    )
-    require(integer and classes.ndim <= 1, "labels", labels, "an integer, or integers (B,)")
-    require((classes >= -1).all(), "labels", labels, "≥ -1, where -1 means no class")
-    return Conditional(denoiser, classes.long(), guidance)
+    return Conditional(denoiser, labels, guidance)
 
 
 def _rows(
-    x: torch.Tensor, sigma: Sigma, shape: tuple[int, ...]
+    x: torch.Tensor,
+    sigma: Sigma,
+    shape: tuple[int, ...],
+    positive: bool = False,
+    argument: str = "sigma",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """x as float64 rows (B, d), and σ² as a (B, 1) column on its device."""
     state("x", x)
     if tuple(x.shape[1:]) != tuple(shape):
         raise ValueError(f"x.shape = {tuple(x.shape)}: must be {('B', *shape)}")
-    variance = levels(sigma, x).to(x.device).reshape(-1, 1) ** 2
+    variance = levels(sigma, x, positive, argument).to(x.device).reshape(-1, 1) ** 2
     return x.reshape(len(x), -1).double(), variance.expand(len(x), 1)
 
 
@@ -129,7 +160,7 @@ class Gaussian:
 
     def __post_init__(self) -> None:
         mean, cov = numbers("mean", self.mean), numbers("cov", self.cov)
-        require(mean.ndim == 1, "mean.shape", tuple(mean.shape), "(d,)")
+        require(mean.ndim == 1 and len(mean), "mean.shape", tuple(mean.shape), "(d,), d ≥ 1")
         square = cov.shape == (len(mean), len(mean))
         require(square, "cov.shape", tuple(cov.shape), f"({len(mean)}, {len(mean)})")
         require(torch.allclose(cov, cov.T), "cov", cov, "symmetric")
@@ -163,7 +194,7 @@ class Gaussian:
         x: (B, d) at ``sigma``.  sigma, sigma_next: number or (B,).  Returns x at ``sigma_next``.
         """
         coordinates, variances, before = self._in_axes(x, sigma)
-        after = _rows(x, sigma_next, self.mean.shape)[1]
+        after = _rows(x, sigma_next, self.mean.shape, argument="sigma_next")[1]
         total = variances + before  # 0 only where x is the mean along this axis
         ratio = (variances + after) / torch.where(total == 0, 1.0, total)
         return self._from_axes(coordinates * ratio.sqrt(), x)
@@ -177,6 +208,7 @@ class Gaussian:
     def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """``n`` draws from the data distribution, (n, d) float64."""
         size = (count("n", n), len(self.mean))
+        _checks.generator("generator", generator)
         noise = torch.randn(*size, dtype=torch.float64, generator=generator)
         return self.mean + (noise * self._variances.sqrt()) @ self._axes.T
 
@@ -192,12 +224,13 @@ class Mixture:
     means: torch.Tensor
     variances: torch.Tensor
     weights: torch.Tensor
+    _has_points: bool = field(init=False, repr=False)  # a component of variance 0
 
     def __post_init__(self) -> None:
         means = numbers("means", self.means)
-        matrix = means.ndim == 2 and len(means) > 0
-        require(matrix, "means.shape", tuple(means.shape), "(K, d) with K ≥ 1")
-        fixed = {"means": means}
+        matrix = means.ndim == 2 and means.numel() > 0
+        require(matrix, "means.shape", tuple(means.shape), "(K, d) with K, d ≥ 1")
+        fixed: dict[str, Any] = {"means": means}
         for name in ("variances", "weights"):
             value = numbers(name, getattr(self, name))
             value = value.expand(len(means)) if value.ndim == 0 else value
@@ -208,7 +241,8 @@ class Mixture:
         w = fixed["weights"]
         shares = (w > 0).all() and abs(float(w.sum()) - 1) < 1e-6
         require(shares, "weights", w, "positive and of sum 1")
-        for name, value in (fixed | {"weights": w / w.sum()}).items():
+        fixed |= {"weights": w / w.sum(), "_has_points": bool((fixed["variances"] == 0).any())}
+        for name, value in fixed.items():
             object.__setattr__(self, name, value)
 
     def _log_joint(self, rows: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -229,7 +263,7 @@ class Mixture:
 
         x: (B, d).  sigma: number or (B,); > 0 if a component is a point.
         """
-        rows, noise = _rows(x, sigma, self.means.shape[1:])
+        rows, noise = _rows(x, sigma, self.means.shape[1:], self._has_points)
         weights = torch.softmax(self._log_joint(rows, noise), dim=1)
         means, variances, _ = self._beside(x)
         shrink = _shrink(variances, noise)
@@ -238,11 +272,13 @@ class Mixture:
 
     def log_density(self, x: torch.Tensor, sigma: Sigma) -> torch.Tensor:
         """log p(x; σ), (B,); x as in the call."""
-        return torch.logsumexp(self._log_joint(*_rows(x, sigma, self.means.shape[1:])), dim=1)
+        rows, noise = _rows(x, sigma, self.means.shape[1:], self._has_points)
+        return torch.logsumexp(self._log_joint(rows, noise), dim=1)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """``n`` draws from the data distribution, (n, d) float64."""
         count("n", n)
+        _checks.generator("generator", generator)
         component = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.means.shape[1], dtype=torch.float64, generator=generator)
         return self.means[component] + self.variances[component, None].sqrt() * noise
@@ -263,7 +299,9 @@ class DataSet:
 
     def __post_init__(self) -> None:
         state("points", self.points)
-        require(len(self.points) > 0, "points.shape", tuple(self.points.shape), "(N, ...), N ≥ 1")
+        require(
+            self.points.numel() > 0, "points.shape", tuple(self.points.shape), "(N, ...), N ≥ 1"
+        )
         finite("points", self.points)
         count("chunk", self.chunk)
         rows = self.points.reshape(len(self.points), -1).double()
@@ -298,16 +336,18 @@ class DataSet:
 
         x: (B, ...).  sigma: number or (B,), > 0: at σ = 0 only the points have density.
         """
-        rows, variance = _rows(x, levels(sigma, x, positive=True), self.points.shape[1:])
+        rows, variance = _rows(x, sigma, self.points.shape[1:], positive=True)
         return self._accumulate(rows, variance)[1].reshape(x.shape).to(x.dtype)
 
     def log_density(self, x: torch.Tensor, sigma: Sigma) -> torch.Tensor:
         """log p(x; σ), (B,); x as in the call."""
-        rows, variance = _rows(x, levels(sigma, x, positive=True), self.points.shape[1:])
+        rows, variance = _rows(x, sigma, self.points.shape[1:], positive=True)
         log_sum = self._accumulate(rows, variance)[0] - 0.5 * rows.square().sum(1, True) / variance
         log_norm = 0.5 * prod(self.points.shape[1:]) * torch.log(2 * pi * variance)
         return (log_sum - log_norm - log(len(self.points))).squeeze(1)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """``n`` points, drawn with replacement, (n, ...)."""
-        return self.points[torch.randint(len(self.points), (count("n", n),), generator=generator)]
+        count("n", n)
+        _checks.generator("generator", generator)
+        return self.points[torch.randint(len(self.points), (n,), generator=generator)]

@@ -50,7 +50,9 @@ def edm(
     low noise.  Returns (n + 1,), ends in 0.
     """
     low, high = _range(n, sigma_min, sigma_max)
-    number("rho", rho, at_least=0.1, at_most=1000)  # beyond, σ^{1/ρ} or its power leaves float64
+    number("rho", rho, above=0, at_most=1000)
+    largest = max(abs(log(low)), abs(log(high))) / rho
+    require(largest < 700, "rho", rho, "so large that σ^{1/ρ} stays within float64")
     return _with_zero(_between(n, high ** (1 / rho), low ** (1 / rho)) ** rho)
 
 

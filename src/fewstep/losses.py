@@ -11,8 +11,18 @@ from typing import Any
 
 import torch
 
-from ._checks import number, per_sample, same_shape, state
+from ._checks import describe, function, number, per_sample, require, same_shape, state
+from .preconditioning import Preconditioning
 from .processes import VP
+
+
+def _float64(u: Any) -> torch.Tensor:
+    """u in float64; looks at no value."""
+    if not isinstance(u, torch.Tensor):
+        raise ValueError(f"u = {describe(u)}: must be a torch.Tensor of numbers in (0, 1)")
+    if not u.is_floating_point():
+        raise ValueError(f"u.dtype = {u.dtype}: must be floating, such as torch.float32")
+    return u.double()
 
 
 def lognormal(u: torch.Tensor, mean: float = -1.2, std: float = 1.2) -> torch.Tensor:
@@ -21,7 +31,7 @@ def lognormal(u: torch.Tensor, mean: float = -1.2, std: float = 1.2) -> torch.Te
     u: (B,), uniform in (0, 1).  Returns (B,) float64.
     """
     number("std", std, above=0)
-    return torch.exp(number("mean", mean) + std * torch.special.ndtri(u.double()))
+    return torch.exp(number("mean", mean) + std * torch.special.ndtri(_float64(u)))
 
 
 def log_uniform(u: torch.Tensor, sigma_min: float = 0.02, sigma_max: float = 100.0) -> torch.Tensor:
@@ -30,7 +40,7 @@ def log_uniform(u: torch.Tensor, sigma_min: float = 0.02, sigma_max: float = 100
     u: (B,), uniform in (0, 1).  Returns (B,) float64.
     """
     number("sigma_max", sigma_max, above=number("sigma_min", sigma_min, above=0))
-    return sigma_min * (sigma_max / sigma_min) ** u.double()
+    return sigma_min * (sigma_max / sigma_min) ** _float64(u)
 
 
 def uniform_in_time(u: torch.Tensor, process: VP = VP(), t_min: float = 1e-5) -> torch.Tensor:
@@ -38,8 +48,9 @@ def uniform_in_time(u: torch.Tensor, process: VP = VP(), t_min: float = 1e-5) ->
 
     u: (B,), uniform in (0, 1).  Returns (B,) float64.
     """
-    number("t_min", t_min, above=0, below=1)
-    return process._at(t_min + (1 - t_min) * u.double()).sigma
+    require(isinstance(process, VP), "process", process, "a VP, such as VP()")
+    number("t_min", t_min, above=0, at_least=process._start, below=1)
+    return process._at(t_min + (1 - t_min) * _float64(u)).sigma
 
 
 def denoising(
@@ -56,16 +67,19 @@ def denoising(
     labels: (B,) or None.  levels: u -> σ.
     Returns (B,).
     """
+    # training in several processes wraps the denoiser
+    inner = getattr(denoiser, "module", denoiser)
+    p: Any = getattr(inner, "preconditioning", None)
+    require(isinstance(p, Preconditioning), "denoiser", denoiser, "a preconditioning.Denoiser")
+    function("levels", levels, "u -> σ, such as losses.lognormal")
     state("x0", x0)
     same_shape("noise", noise, "x0", x0)
-    if u.shape != x0.shape[:1]:
+    if _float64(u).shape != x0.shape[:1]:
         raise ValueError(f"u.shape = {tuple(u.shape)}: must be ({len(x0)},), one for each sample")
     sigma = levels(u)
+    same_shape("levels(u)", sigma, "u", u)
     D = denoiser(x0 + per_sample(sigma, x0) * noise, sigma, labels)
-    # training in several processes wraps the denoiser
-    inner: Any = getattr(denoiser, "module", denoiser)
-    weight = inner.preconditioning.weight(sigma)
-    return weight.to(x0.dtype) * (D - x0).square().flatten(1).mean(1)
+    return p.weight(sigma).to(x0.dtype) * (D - x0).square().flatten(1).mean(1)
 
 
 edm = partial(denoising, levels=lognormal)

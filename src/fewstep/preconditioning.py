@@ -14,7 +14,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._checks import count, levels, number, per_sample, require, state
+from ._checks import (
+    choice,
+    classes,
+    count,
+    describe,
+    function,
+    levels,
+    number,
+    per_sample,
+    require,
+    state,
+)
 from .processes import VP
 from .schedules import Chain, iddpm_levels
 
@@ -39,13 +50,20 @@ class Preconditioning:
     sigma_max: float = inf
     levels: torch.Tensor | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        for name in ("c_skip", "c_out", "c_in", "c_noise", "weight"):
+            function(name, getattr(self, name), "of a tensor of noise levels")
+        low = number("sigma_min", self.sigma_min, at_least=0)
+        if self.sigma_max != inf:
+            number("sigma_max", self.sigma_max, at_least=low)
+
 
 def edm(sigma_data: float = 0.5) -> Preconditioning:
     """Unit-variance inputs and targets, least amplification of errors.
 
     sigma_data: standard deviation of the data, > 0.
     """
-    v = number("sigma_data", sigma_data, above=0) ** 2
+    v = number("sigma_data", sigma_data, at_least=1e-100, at_most=1e100) ** 2
     return Preconditioning(
         "edm",
         {"sigma_data": float(sigma_data)},
@@ -63,11 +81,17 @@ def vp(process: VP = VP(), M: int = 1000, t_min: float = 1e-5) -> Preconditionin
     process: its time is the network's.  M: number of steps of the chain it stands for.
     t_min: smallest time of training, which sets sigma_min.
     """
-    count("M", M)
+    require(isinstance(process, VP), "process", process, "a VP, such as VP()")
+    M, t_min = count("M", M), number("t_min", t_min, above=0, at_least=process._start, below=1)
     low, high = process.sigma([t_min, 1.0]).tolist()
     return _predicts_noise(
         "vp",
-        {"beta_d": process.beta_d, "beta_min": process.beta_min, "M": M, "t_min": t_min},
+        {
+            "beta_d": float(process.beta_d),
+            "beta_min": float(process.beta_min),
+            "M": M,
+            "t_min": t_min,
+        },
         c_noise=lambda sigma: (M - 1) * process._time_of(sigma),
         sigma_min=low,
         sigma_max=high,
@@ -99,7 +123,7 @@ def iddpm(M: int = 1000) -> Preconditioning:
 
     M: number of levels.
     """
-    u = iddpm_levels(M)[:-1]
+    u, M = iddpm_levels(M)[:-1], count("M", M)
     return _predicts_noise("iddpm", {"M": M}, lambda sigma: M - 1 - _nearest(sigma, u), u)
 
 
@@ -108,6 +132,7 @@ def chain(chain: Chain) -> Preconditioning:
 
     chain: its T levels are the network's; σ between two of them takes the nearer one's t.
     """
+    require(isinstance(chain, Chain), "chain", chain, "a Chain, such as schedules.linear(1000)")
     sigmas = chain.sigmas.flip(0)[:-1]  # decreasing: of t = T … 1
     return _predicts_noise(
         "chain", {"betas": chain.betas.tolist()}, lambda s: chain.T - _nearest(s, sigmas), sigmas
@@ -154,13 +179,16 @@ def rebuild(name: str, settings: dict[str, Any]) -> Preconditioning:
         "vp": lambda beta_d, beta_min, **rest: vp(VP(beta_d, beta_min), **rest),
         "ve": ve,
         "iddpm": iddpm,
-        "chain": lambda betas: chain(Chain(torch.tensor(betas, dtype=torch.float64))),
+        "chain": lambda betas: chain(Chain(betas)),
     }
-    require(name in makers, "preconditioning", name, f"one of {', '.join(makers)}")
+    choice("name", name, tuple(makers))
     try:
-        return makers[name](**settings)
+        made = makers[name](**settings)
     except TypeError as error:
-        raise ValueError(f"settings = {settings}: must be those of {name} ({error})") from error
+        allowed = f"those of {name} ({error})"
+        raise ValueError(f"settings = {describe(settings)}: must be {allowed}") from error
+    require(settings.keys() == made.settings.keys(), "settings", settings, f"all of {name}'s")
+    return made
 
 
 class Denoiser(nn.Module):
@@ -177,7 +205,8 @@ class Denoiser(nn.Module):
         made = isinstance(preconditioning, Preconditioning)
         require(made, "preconditioning", preconditioning, "a Preconditioning, such as edm(0.5)")
         self.network, self.preconditioning = network, preconditioning
-        self.extra_channels = int(getattr(network, "extra_channels", 0))
+        extra = getattr(network, "extra_channels", 0)
+        self.extra_channels = count("network.extra_channels", extra, 0)
 
     @property
     def sigma_min(self) -> float:
@@ -209,10 +238,13 @@ class Denoiser(nn.Module):
         Raises ValueError for shapes and types that do not fit.
         """
         state("x", x)
+        classes("labels", labels, x)
         p, sigma = self.preconditioning, levels(sigma, x, positive=True)
         c_noise = p.c_noise(sigma).float().to(x.device).expand(len(x))
         F = self.network((per_sample(p.c_in(sigma), x) * x).float(), c_noise, labels)
         expected = (len(x), x.shape[1] + self.extra_channels, *x.shape[2:])
+        if not isinstance(F, torch.Tensor):
+            raise ValueError(f"network(x) = {describe(F)}: must be a tensor {expected}")
         if F.shape != expected:
             raise ValueError(f"network(x).shape = {tuple(F.shape)}: must be {expected}")
         F, more = F[:, : x.shape[1]], F[:, x.shape[1] :]

@@ -122,7 +122,9 @@ class Process:
         if isfinite(top := self.sigma_max):
             within = (sigma <= top * (1 + 1e-12)).all()
             require(within, "sigma", sigma, f"at most the highest level of the process, {top:g}")
-        return self._time_of(sigma)
+        t = self._time_of(sigma)
+        require(torch.isfinite(t).all(), "sigma", sigma, "such that its time stays within float64")
+        return t
 
     def perturb(self, x0: torch.Tensor, t: Any, noise: torch.Tensor) -> torch.Tensor:
         """A sample of p(x_t | x_0): s(t) (x_0 + σ(t) noise).
@@ -134,7 +136,7 @@ class Process:
             finite(name, x)
         same_shape("noise", noise, "x0", x0)
         now = self.at(t)
-        return per_sample(now.s, x0) * (x0 + per_sample(now.sigma, x0) * noise)
+        return per_sample(now.s, x0, "t") * (x0 + per_sample(now.sigma, x0, "t") * noise)
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ class VP(Process):
         Raises ValueError for levels that no β(t) ≥ 0 on [t_min, 1] connects.
         """
         low, t_min = number("sigma_min", sigma_min), number("t_min", t_min, above=0, below=1)
-        high = number("sigma_max", sigma_max)
+        high = number("sigma_max", sigma_max, at_most=1e150)
         require(0 < low < high, "sigma_min, sigma_max", (low, high), "0 < sigma_min < sigma_max")
         b_low, b_high = np.log1p(low**2), np.log1p(high**2)
         beta_d = 2 * (b_low / t_min - b_high) / (t_min - 1)
@@ -202,17 +204,23 @@ class VP(Process):
         return 0.0, 1.0
 
     def beta(self, t: Any) -> torch.Tensor:
-        """β(t) = β_min + β_d t, in 1/time."""
-        return self.beta_min + self.beta_d * numbers("t", t)
+        """β(t) = β_min + β_d t, in 1/time; t as for every quantity, also where B < 0."""
+        t = numbers("t", t)
+        require(((t >= 0) & (t <= 1 + 1e-12)).all(), "t", t, "within the domain, 0 to 1")
+        return self.beta_min + self.beta_d * t
 
     def at(self, t: Any) -> Instant:
         """As for every process; for β_min < 0 not inside 0 < t < −2 β_min/β_d."""
         if self.beta_min < 0:
-            start = -2 * self.beta_min / self.beta_d
-            times = numbers("t", t)
+            start, times = self._start, numbers("t", t)
             there = ((times == 0) | (times >= start * (1 - 1e-12))).all()
             require(there, "t", t, f"0, or at least −2 β_min/β_d = {start:g}")
         return super().at(t)
+
+    @property
+    def _start(self) -> float:
+        """The first time from which the process exists on to the end: 0, but for β_min < 0."""
+        return max(0.0, -2 * self.beta_min / self.beta_d) if self.beta_min < 0 else 0.0
 
     def _growth(self, t: torch.Tensor) -> torch.Tensor:
         """B(t) ≥ 0: s and σ depend on time only through it."""
@@ -245,6 +253,10 @@ class SubVP(Process):
     """
 
     vp: VP = VP()
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.vp, VP), "vp", self.vp, "a VP")
+        number("vp.beta_min", self.vp.beta_min, at_least=0)
 
     @property
     def domain(self) -> tuple[float, float]:
@@ -282,8 +294,9 @@ class FromSDE(Process):
         function("drift", self.drift, "f(t) of a NumPy array of times")
         function("diffusion", self.diffusion, "g(t) of a NumPy array of times")
         number("t_max", self.t_max, above=0)
-        for point in self.points:
-            number("points", point, at_least=0, at_most=self.t_max)
+        points = numbers("points", self.points, "times, numbers")
+        within = points.ndim == 1 and ((points >= 0) & (points <= self.t_max)).all()
+        require(within, "points", self.points, f"times in 0 … {self.t_max:g}")
         self._coefficients(np.linspace(0, self.t_max, 1001))
 
     def _coefficients(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -292,7 +305,8 @@ class FromSDE(Process):
         for name, coefficient in (("drift", self.drift), ("diffusion", self.diffusion)):
             try:
                 with np.errstate(all="ignore"):
-                    v = np.broadcast_to(np.asarray(coefficient(t), dtype=np.float64), t.shape)
+                    v = np.asarray(coefficient(t)).astype(np.float64, casting="same_kind")
+                    v = np.broadcast_to(v, t.shape)
             except (TypeError, ValueError) as error:
                 raise ValueError(
                     f"{name} = {describe(coefficient)}: must be a function of an array of times "

@@ -6,14 +6,14 @@ rounding of a network that sees batches of another size.
 """
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
 from . import grids, scale
-from ._checks import count, function, require
+from ._checks import count, describe, function, integers, require
 from .denoisers import given
 from .processes import EDM, Process
 from .solvers import Churn, Samples, heun, sample
@@ -21,7 +21,7 @@ from .solvers import Churn, Samples, heun, sample
 
 def from_seeds(
     denoiser: Callable,
-    seeds: Iterable[int],
+    seeds: Sequence[int],
     shape: tuple[int, ...],
     sigmas: Any,
     step: Callable = heun,
@@ -46,9 +46,11 @@ def from_seeds(
     Returns x (N, *shape) on the CPU.  Raises ValueError for bad arguments.
     """
     function("denoiser", denoiser, "D(x, sigma)")
-    require(isinstance(seeds, Iterable), "seeds", seeds, "integers ≥ 0")
-    numbered = [count("seeds", seed, 0) for seed in seeds]
-    require(len(numbered) > 0, "seeds", numbered, "one or more integers ≥ 0")
+    allowed = "one or more integers ≥ 0, listed"
+    listed = integers("seeds", seeds, allowed)
+    fit = listed.ndim == 1 and len(listed) > 0 and (listed >= 0).all()
+    require(fit, "seeds", seeds, allowed)
+    numbered = listed.tolist()
     require(
         isinstance(shape, (tuple, list)) and len(shape) > 0, "shape", shape, "such as (1, 8, 8)"
     )
@@ -60,7 +62,7 @@ def from_seeds(
     grid = grids.check(sigmas)
     require(isinstance(process, Process), "process", process, "a Process, such as EDM()")
     start = float(process.s(process.sigma_inv(grid[0])) * grid[0])
-    device = torch.device(device) if device is not None else _device(denoiser)
+    device = _usable(device) if device is not None else _device(denoiser)
     rank, processes = _processes()
 
     def draw(rows: list[int]) -> Samples:
@@ -99,6 +101,15 @@ def _in_batches(
         bar.update(min(batch_size, len(rows)))
         rows = rows[batch_size:]
     return made
+
+
+def _usable(device: Any) -> torch.device:
+    """A device that this machine has."""
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, TypeError, AssertionError) as error:
+        allowed = "a device of this machine, such as 'cpu' or 'cuda'"
+        raise ValueError(f"device = {describe(device)}: must be {allowed}") from error
 
 
 def _device(denoiser: Callable) -> torch.device:

@@ -12,7 +12,17 @@ from typing import Any
 
 import torch
 
-from ._checks import count, number, numbers, per_sample, require, same_shape, state
+from ._checks import (
+    count,
+    finite,
+    integers,
+    number,
+    numbers,
+    per_sample,
+    require,
+    same_shape,
+    state,
+)
 from .processes import Process
 
 
@@ -51,13 +61,17 @@ class Chain:
     def perturb(self, x0: torch.Tensor, t: Any, noise: torch.Tensor) -> torch.Tensor:
         """A sample of q(x_t | x_0): √ᾱ_t x_0 + √(1 − ᾱ_t) noise.
 
-        x0, noise: (B, ...).  t: an integer in 0 … T or integers (B,).
+        x0, noise: (B, ...), finite.  t: an integer in 0 … T or integers (B,).
+        Raises ValueError for anything else.
         """
         state("x0", x0)
         same_shape("noise", noise, "x0", x0)
-        alpha_bar = self._at(self.alpha_bars, t, 0)
-        mean = per_sample(alpha_bar.sqrt(), x0) * x0
-        return mean + per_sample((1 - alpha_bar).sqrt(), x0) * noise
+        finite("x0", x0)
+        finite("noise", noise)
+        t = self._steps(t, 0)
+        alpha_bar = self.alpha_bars.to(t.device)[t]
+        mean = per_sample(alpha_bar.sqrt(), x0, "t") * x0
+        return mean + per_sample((1 - alpha_bar).sqrt(), x0, "t") * noise
 
     def posterior(
         self, x_t: torch.Tensor, x0: torch.Tensor, t: Any
@@ -66,23 +80,24 @@ class Chain:
 
         x_t, x0: (B, ...).  t: an integer in 1 … T or integers (B,).
         Returns the mean (B, ...) and the variance, float64 () or (B,); at t = 1 it is 0.
+        Raises ValueError for other t, shapes or types.
         """
         state("x_t", x_t)
         same_shape("x0", x0, "x_t", x_t)
-        a, a_before = self._at(self.alpha_bars, t, 1), self._at(self.alpha_bars, t, 1, back=1)
-        beta = self._at(self.betas, t, 1, back=1)
+        t = self._steps(t, 1)
+        alpha_bars, betas = self.alpha_bars.to(t.device), self.betas.to(t.device)
+        a, a_before, beta = alpha_bars[t], alpha_bars[t - 1], betas[t - 1]
         to_x0 = a_before.sqrt() * beta / (1 - a)
         to_x_t = (1 - beta).sqrt() * (1 - a_before) / (1 - a)
-        mean = per_sample(to_x0, x0) * x0 + per_sample(to_x_t, x_t) * x_t
+        mean = per_sample(to_x0, x0, "t") * x0 + per_sample(to_x_t, x_t, "t") * x_t
         return mean, beta * (1 - a_before) / (1 - a)
 
-    def _at(self, values: torch.Tensor, t: Any, low: int, back: int = 0) -> torch.Tensor:
-        """``values[t − back]``; a plain t is checked, of a tensor only its type."""
-        if not isinstance(t, torch.Tensor):
-            t = torch.as_tensor(count("t", t, low, self.T))
-        if t.is_floating_point() or t.dtype == torch.bool:
-            raise ValueError(f"t.dtype = {t.dtype}: must be integer, steps in {low} … {self.T}")
-        return values.to(t.device)[t - back]
+    def _steps(self, t: Any, low: int) -> torch.Tensor:
+        """t as integers within the chain; a negative one would pick an entry from its end."""
+        allowed = f"integers in {low} … {self.T}"
+        steps = integers("t", t, allowed)
+        require(((steps >= low) & (steps <= self.T)).all(), "t", t, allowed)
+        return steps
 
 
 def _ends(beta_start: float, beta_end: float, advice: str = "") -> tuple[float, float]:
@@ -180,9 +195,9 @@ def iddpm_levels(M: int = 1000, c1: float = 0.001, c2: float = 0.008) -> torch.T
 
     u_{j−1} = √((u_j² + 1)/max(ᾱ_{j−1}/ᾱ_j, c1) − 1) with ᾱ_j = sin²(π/2 · j/(M (c2 + 1))).
 
-    M: number of steps.  c1, c2: > 0.  Returns (M + 1,) float64.
+    M: number of steps.  c1: in (0, 1).  c2: > 0.  Returns (M + 1,) float64.
     """
-    number("c1", c1, above=0)
+    number("c1", c1, above=0, below=1)
     number("c2", c2, above=0)
     j = torch.arange(count("M", M) + 1, dtype=torch.float64)
     alpha_bars = torch.sin(0.5 * torch.pi * j / (M * (c2 + 1))) ** 2

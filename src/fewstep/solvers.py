@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from . import grids
-from ._checks import finite, function, number, require, same_shape, state
+from . import _checks, grids
+from ._checks import count, describe, finite, function, number, require, same_shape, state
 from .processes import EDM, Instant, Process
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -35,6 +35,10 @@ class Flow:
     """
 
     def __init__(self, denoiser: Callable, process: Process = EDM(), generator: Generators = None):
+        function("denoiser", denoiser, "D(x, sigma)")
+        require(isinstance(process, Process), "process", process, "a Process, such as EDM()")
+        for g in generator if isinstance(generator, (list, tuple)) else [generator]:
+            _checks.generator("generator", g)
         self.denoiser, self.process, self.generator = denoiser, process, generator
         self.calls = getattr(denoiser, "calls", 1)
         self.nfe = 0
@@ -46,6 +50,7 @@ class Flow:
 
     def denoise(self, x: torch.Tensor, now: Instant) -> torch.Tensor:
         """D(x/s; σ): one network call (two with guidance)."""
+        _called(self, x, now=now)
         self.nfe += self.calls
         D = self.denoiser(x / now.s, torch.as_tensor(now.sigma, dtype=torch.float64))
         same_shape("denoiser(x, sigma)", D, "x", x)
@@ -60,15 +65,30 @@ class Flow:
 
     def noise(self, x: torch.Tensor) -> torch.Tensor:
         """Standard normal noise like x; with one generator a sample, each draws its own row."""
+        state("x", x)
         if self.generator is None or isinstance(self.generator, torch.Generator):
             g = self.generator
             return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=g)
+        if len(self.generator) != len(x):
+            allowed = f"one for all, or one for each of {len(x)} samples"
+            raise ValueError(f"generator = {len(self.generator)}: must be {allowed}")
         rows = [torch.randn(x.shape[1:], dtype=x.dtype, generator=g) for g in self.generator]
         return torch.stack(rows).to(x.device)
 
 
+def _called(flow: Any, x: Any, **instants: Any) -> None:
+    """A step gets a flow, a state and two instants. Looks at no value."""
+    state("x", x)
+    if not isinstance(flow, Flow):
+        raise ValueError(f"flow = {describe(flow)}: must be a solvers.Flow; sample makes one")
+    for name, instant in instants.items():
+        if not isinstance(instant, Instant):
+            raise ValueError(f"{name} = {describe(instant)}: must be an Instant, as flow.at(t)")
+
+
 def euler(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.Tensor:
     """x + h dx/dt: order 1, one call a step."""
+    _called(flow, x, now=now, then=then)
     return x + (then.t - now.t) * flow.velocity(x, now)
 
 
@@ -77,6 +97,7 @@ def heun(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.Tens
 
     Order 2, two calls a step; one for the last to σ = 0, where the slope is 0/0.
     """
+    _called(flow, x, now=now, then=then)
     h = then.t - now.t
     d = flow.velocity(x, now)
     x_then = x + h * d
@@ -92,6 +113,7 @@ def rk2(
 
     alpha: in (0, 1]: 1 Heun, ½ midpoint, ⅔ Ralston.
     """
+    _called(flow, x, now=now, then=then)
     number("alpha", alpha, above=0, at_most=1)
     h = then.t - now.t
     d = flow.velocity(x, now)
@@ -112,6 +134,7 @@ def ddim(
 
     eta: 0 none, 1 as much as the posterior of DDPM.
     """
+    _called(flow, x, now=now, then=then)
     number("eta", eta, at_least=0, at_most=1)
     D = flow.denoise(x, now)
     eps = (x / now.s - D) / now.sigma
@@ -126,6 +149,7 @@ def dpmpp_2m(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.
     Extrapolates from the last denoiser output. The first step, and that to σ = 0, where
     h = λ_next − λ is infinite, are of order 1.
     """
+    _called(flow, x, now=now, then=then)
     before = flow.last
     D = flow.denoise(x, now)
     ratio = then.sigma / now.sigma  # e^{-h}
@@ -143,6 +167,7 @@ def euler_maruyama(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> 
     to σ = 0 only denoises: noise added there would stay, and the score, which grows as 1/σ, is too
     steep for a plain step.
     """
+    _called(flow, x, now=now, then=then)
     D = flow.denoise(x, now)
     if then.sigma == 0:
         return then.s * D
@@ -156,6 +181,7 @@ def ancestral(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch
 
     One call a step.
     """
+    _called(flow, x, now=now, then=then)
     D = flow.denoise(x, now)
     keep = (then.sigma / now.sigma) ** 2
     x_then = D + keep * (x / now.s - D)
@@ -187,11 +213,13 @@ class Churn:
 
     def gamma(self, sigma: float, n: int) -> float:
         """γ at noise level ``sigma`` of a grid of ``n`` steps."""
-        inside = self.S_tmin <= sigma <= self.S_tmax
-        return min(self.S_churn / n, sqrt(2) - 1) if inside else 0.0
+        inside = self.S_tmin <= number("sigma", sigma, at_least=0) <= self.S_tmax
+        return min(self.S_churn / count("n", n), sqrt(2) - 1) if inside else 0.0
 
     def __call__(self, flow: Flow, x: torch.Tensor, now: Instant, up: Instant) -> torch.Tensor:
         """The state at ``now`` with noise added up to the instant ``up``, where σ = σ̂."""
+        _called(flow, x, now=now, up=up)
+        require(up.sigma >= now.sigma, "up.sigma", up.sigma, "at least now.sigma")
         flow.last = None  # a multistep solver must not extrapolate across fresh noise
         added = self.S_noise * sqrt(up.sigma**2 - now.sigma**2)
         return up.s * (x / now.s + added * flow.noise(x))
@@ -234,11 +262,10 @@ def sample(
     """
     state("x", x)
     finite("x", x)
-    function("denoiser", denoiser, "D(x, sigma)")
+    flow = Flow(denoiser, process, generator)
     function("step", step, "step(flow, x, now, then), such as solvers.heun")
-    require(isinstance(process, Process), "process", process, "a Process, such as EDM()")
     require(churn is None or isinstance(churn, Churn), "churn", churn, "a Churn, or None")
-    one_each = not isinstance(generator, Sequence) or len(generator) == len(x)
+    one_each = not isinstance(generator, (list, tuple)) or len(generator) == len(x)
     require(one_each, "generator", generator, f"one for all, or one for each of {len(x)} samples")
     grid = grids.check(sigmas)
     n, highest = len(grid) - 1, process.sigma_max * (1 + 1e-12)
@@ -251,13 +278,15 @@ def sample(
         require(within, "churn", churn, f"such that σ̂ stays below σ_max = {highest:g}")
     instants = process.at(process.sigma_inv(grid)).unbind()
     ups = process.at(process.sigma_inv(raised)).unbind() if churn is not None else instants
-    flow, states = Flow(denoiser, process, generator), [x]
+    states = [x]
     bar = tqdm(range(n), desc="sampling", disable=not progress, leave=False)
     for i in bar:
         now, then, up = instants[i], instants[i + 1], ups[i]
         if churn is not None and up.sigma > now.sigma:
             x, now = churn(flow, x, now, up), up
-        x = step(flow, x, now, then)
+        x_then = step(flow, x, now, then)
+        same_shape("step(flow, x, now, then)", x_then, "x", x)
+        x = x_then
         if trajectory:
             states.append(x)
     finite("denoiser(x, sigma)", x)

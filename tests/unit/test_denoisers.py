@@ -9,7 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fewstep import denoisers, grids
 from fewstep.denoisers import DataSet, Gaussian, Mixture, score
+from fewstep.solvers import euler, heun, sample
 
 LEVELS = [0.05, 0.5, 3.0, 40.0]
 
@@ -260,53 +262,75 @@ def test_d_lies_among_the_points(sigma, scale, seed):
     )
 
 
-# --- bad input
+# --- labels and guidance
 
-nan, eye, x = float("nan"), torch.eye(3), torch.zeros(2, 3)
-BAD = {
-    "mean is a table": ("mean.shape", lambda: Gaussian(eye, eye)),
-    "cov has another size": ("cov.shape", lambda: Gaussian(torch.zeros(2), eye)),
-    "cov is not symmetric": (
-        "cov",
-        lambda: Gaussian(torch.zeros(2), torch.tensor([[1.0, 0.5], [0.0, 1.0]])),
-    ),
-    "cov is indefinite": ("cov's smallest eigenvalue", lambda: Gaussian(torch.zeros(3), -eye)),
-    "cov is NaN": ("cov", lambda: Gaussian(torch.zeros(3), eye * nan)),
-    "means are a list": (
-        "means.shape",
-        lambda: Mixture(torch.zeros(3), torch.ones(3), torch.ones(3) / 3),
-    ),
-    "variances are negative": (
-        "variances",
-        lambda: Mixture(eye, -torch.ones(3), torch.ones(3) / 3),
-    ),
-    "variances are too few": (
-        "variances.shape",
-        lambda: Mixture(eye, torch.ones(2), torch.ones(3) / 3),
-    ),
-    "weights do not sum to 1": ("weights", lambda: Mixture(eye, torch.ones(3), torch.ones(3))),
-    "weights are NaN": ("weights", lambda: Mixture(eye, torch.ones(3), torch.ones(3) * nan)),
-    "no points": ("points.shape", lambda: DataSet(torch.zeros(0, 3))),
-    "points are a list": ("points", lambda: DataSet([[0.0, 1.0]])),
-    "points are NaN": ("points", lambda: DataSet(x / 0)),
-    "points are bytes": ("points.dtype", lambda: DataSet(x.to(torch.uint8))),
-    "chunk is 0": ("chunk", lambda: DataSet(x, chunk=0)),
-    "points without noise": ("sigma", lambda: DATA_SET(x, 0.0)),
-    "score without noise": ("sigma", lambda: score(GAUSSIAN, x, 0.0)),
-}
-for name, denoiser in EXACT.items():
-    BAD |= {
-        f"{name}: x is of integers": ("x.dtype", lambda D=denoiser: D(x.long(), 1.0)),
-        f"{name}: x has no batch": ("x.shape", lambda D=denoiser: D(x[0], 1.0)),
-        f"{name}: x has another size": ("x.shape", lambda D=denoiser: D(x[:, :2], 1.0)),
-        f"{name}: sigma is NaN": ("sigma", lambda D=denoiser: D(x, nan)),
-        f"{name}: sigma is negative": ("sigma", lambda D=denoiser: D(x, -1.0)),
-        f"{name}: one sigma too many": ("sigma.shape", lambda D=denoiser: D(x, torch.ones(3))),
-    }
+PARTS = {-1: MIXTURE, 0: GAUSSIAN, 1: Gaussian(torch.ones(3), 0.5 * torch.eye(3))}
 
 
-@pytest.mark.parametrize("argument, call", BAD.values(), ids=BAD)
-def test_bad_input_is_named(argument, call):
-    with pytest.raises(ValueError) as error:
-        call()
-    assert str(error.value).startswith(f"{argument} = ") and ": must be " in str(error.value)
+class Classes:
+    """One exact denoiser a class, -1 or none for no class; counts the rows it is asked for."""
+
+    sigma_min, sigma_max, levels = 0.1, 50.0, torch.tensor([50.0, 0.1])
+
+    def __init__(self):
+        self.rows = 0
+
+    def __call__(self, x, sigma, labels=None):
+        self.rows += len(x)
+        labels = [-1] * len(x) if labels is None else labels.tolist()
+        sigma = torch.as_tensor(sigma, dtype=torch.float64).expand(len(x))
+        assert len(labels) == len(x)
+        return torch.cat([PARTS[c](x[i : i + 1], float(sigma[i])) for i, c in enumerate(labels)])
+
+
+@pytest.mark.parametrize("sigma", [0.7, torch.tensor([0.1, 1.0, 3.0, 10.0]).double()])
+def test_labels_for_all_or_one_a_sample(sigma):
+    x, D = randn(4, 3), Classes()
+    for label in (-1, 0, 1):
+        for labels in (label, [label] * 4, torch.tensor(label), torch.tensor([label] * 4)):
+            assert max_abs(denoisers.given(D, labels)(x, sigma), PARTS[label](x, sigma)) < 1e-12
+    mixed = denoisers.given(D, [0, 1, -1, 1])(x, sigma)
+    for i, label in enumerate([0, 1, -1, 1]):
+        assert max_abs(mixed[i], PARTS[label](x, sigma)[i]) < 1e-12
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    w=st.floats(-3, 10),
+    labels=st.one_of(st.integers(0, 1), st.lists(st.integers(-1, 1), min_size=4, max_size=4)),
+    each=st.booleans(),
+)
+def test_guidance_is_the_formula_on_two_calls(w, labels, each):
+    """D(∅) + w (D(c) − D(∅)), the two formed by hand; also where w makes one of them enough."""
+    x, sigma = randn(4, 3), torch.tensor([0.1, 1.0, 3.0, 10.0]).double() if each else 0.7
+    D = Classes()
+    without, within = D(x, sigma), denoisers.given(D, labels)(x, sigma)
+    guided = denoisers.given(D, labels, w)(x, sigma)
+    assert max_abs(guided, without + w * (within - without)) < 1e-10
+
+
+@pytest.mark.parametrize("w, calls", [(0.0, 1), (1.0, 1), (2.0, 2), (0.5, 2), (-1.0, 2)])
+@pytest.mark.parametrize("step, steps", [(euler, 5), (heun, 9)])
+def test_nfe_counts_the_calls_of_guidance(w, calls, step, steps):
+    """What ``sample`` reports is what the denoiser was asked for, row by row."""
+    x, D = 80 * randn(4, 3), Classes()
+    made = sample(denoisers.given(D, [0, 1, 0, 1], w), x, grids.edm(5), step)
+    assert made.nfe == calls * steps == D.rows / len(x)
+
+
+@pytest.mark.parametrize("w", [0.0, 1.0, 2.0])
+def test_range_and_levels_are_passed_on(w):
+    bound = denoisers.given(Classes(), 1, w)
+    assert (bound.sigma_min, bound.sigma_max) == (0.1, 50.0)
+    assert bound.levels is Classes.levels
+    exact = denoisers.given(GAUSSIAN, None)
+    assert (exact.sigma_min, exact.sigma_max, exact.levels) == (0.0, math.inf, None)
+
+
+@every_denoiser
+@pytest.mark.parametrize("w", [0.0, 1.0])
+def test_no_labels_bind_any_denoiser(denoiser, w):
+    """One that knows no labels, D(x, sigma), too; and no class is guidance 0 of any class."""
+    x, bound = randn(4, 3), denoisers.given(denoiser, None, w)
+    assert max_abs(bound(x, 0.7), denoiser(x, 0.7)) == 0 and bound.calls == 1
+    assert max_abs(denoisers.given(Classes(), 1, 0.0)(x, 0.7), MIXTURE(x, 0.7)) < 1e-12

@@ -2,6 +2,7 @@
 pictures.
 """
 
+import json
 import math
 import os
 from pathlib import Path
@@ -13,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fewstep import preconditioning
+from fewstep import preconditioning, schedules
 from fewstep.denoisers import Gaussian
-from fewstep.schedules import iddpm_levels
 from fewstep.preconditioning import Denoiser
 from fewstep.processes import VP
+from fewstep.schedules import iddpm_levels
 
 ALL = {
     "edm": preconditioning.edm(0.5),
@@ -235,34 +236,129 @@ def test_the_perfect_network_gives_the_exact_denoiser():
     assert float(error.max()) < 1e-5
 
 
-# --- bad input
-
-nan, x = float("nan"), torch.zeros(2, 3)
+# --- extra channels
 
 
-class Forbidden(nn.Module):
-    def forward(self, *arguments):
-        raise AssertionError("the network was called before its input was checked")
+class Twice(nn.Module):
+    """A network with as many channels again, for a learned variance; it may not say so."""
+
+    def __init__(self, extra_channels=None):
+        super().__init__()
+        if extra_channels is not None:
+            self.extra_channels = extra_channels
+
+    def forward(self, x, c_noise, labels=None):
+        return torch.cat([torch.sin(x), 1000 + x], 1)
 
 
-D = Denoiser(Forbidden(), ALL["edm"])
-BAD = {
-    "sigma_data is 0": ("sigma_data", lambda: preconditioning.edm(0.0)),
-    "sigma_data is NaN": ("sigma_data", lambda: preconditioning.edm(nan)),
-    "sigma_data is text": ("sigma_data", lambda: preconditioning.edm("digits")),
-    "M is 0": ("M", lambda: preconditioning.iddpm(0)),
-    "M is a fraction": ("M", lambda: preconditioning.vp(M=0.5)),
-    "sigma is 0": ("sigma", lambda: D(x, 0.0)),
-    "sigma is NaN": ("sigma", lambda: D(x, nan)),
-    "one sigma too many": ("sigma.shape", lambda: D(x, torch.ones(3))),
-    "x is of bytes": ("x.dtype", lambda: D(x.to(torch.uint8), 1.0)),
-    "x is a list": ("x", lambda: D([[0.0]], 1.0)),
-    "x has no batch": ("x.shape", lambda: D(x[0], 1.0)),
+class Once(nn.Module):
+    def forward(self, x, c_noise, labels=None):
+        return torch.sin(x)
+
+
+@every
+@pytest.mark.parametrize("shape", [(4, 3, 5, 5), (4, 3)])
+def test_extra_channels_stand_beside_the_mean_and_not_in_it(p, shape):
+    x, sigma = torch.randn(shape), torch.tensor([0.1, 0.5, 2.0, 40.0]).double()
+    D = Denoiser(Twice(3), p)
+    assert D.extra_channels == 3
+    plain = D(x, sigma)
+    mean, more = D(x, sigma, extra=True)
+    assert plain.shape == mean.shape == more.shape == x.shape
+    assert max_abs(plain, Denoiser(Once(), p)(x, sigma)) == max_abs(mean, plain) == 0
+    seen = (p.c_in(sigma).float().reshape(-1, *[1] * (x.ndim - 1)) * x).float()
+    assert max_abs(more, 1000 + seen) < 1e-3
+
+
+@every
+def test_without_extra_channels_there_are_none(p):
+    mean, more = Denoiser(Once(), p)(torch.ones(2, 3, 4), 0.5, extra=True)
+    assert mean.shape == (2, 3, 4) and more.shape == (2, 0, 4)
+
+
+@pytest.mark.parametrize("said", [None, 0, 1, 6])
+def test_channels_that_were_not_declared_are_refused(said):
+    """Else 2C channels would be broadcast, or taken for a mean."""
+    for extra in (False, True):
+        with pytest.raises(ValueError, match="network.x..shape = .2, 6, 4.: must be"):
+            Denoiser(Twice(said), ALL["edm"])(torch.ones(2, 3, 4), 0.5, extra=extra)
+
+
+# --- what travels with a network
+
+
+CHAINS = {
+    "linear": schedules.linear(100),
+    "cosine": schedules.cosine(50),
+    "one step": schedules.Chain([0.5]),
+}
+every_chain = pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+
+
+def test_range_and_levels_of_each():
+    u, chain = iddpm_levels(), CHAINS["linear"]
+    ends = {
+        "edm": (0.0, math.inf),
+        "vp": (float(VP().sigma(1e-5)), float(VP().sigma(1))),
+        "ve": (0.02, 100.0),
+        "iddpm": (float(u[-2]), float(u[0])),
+        "chain": (float(chain.sigmas[1]), float(chain.sigmas[100])),
+    }
+    lists = {"iddpm": u[:-1], "chain": chain.sigmas[1:].flip(0)}
+    for name, p in (ALL | {"chain": preconditioning.chain(chain)}).items():
+        D = Denoiser(Once(), p)
+        assert (D.sigma_min, D.sigma_max) == ends[name]
+        if name in lists:
+            assert torch.equal(D.levels, lists[name]) and bool((D.levels.diff() < 0).all())
+        else:
+            assert D.levels is None
+
+
+@every_chain
+def test_the_chain_is_asked_for_its_own_t(chain):
+    t = torch.arange(1, chain.T + 1)
+    assert torch.equal(preconditioning.chain(chain).c_noise(chain.sigmas[t]), t.double())
+
+
+def test_a_level_between_two_of_the_chain_takes_the_nearer():
+    chain = CHAINS["linear"]
+    p, (low, high) = preconditioning.chain(chain), chain.sigmas[40:42].tolist()
+    between = torch.tensor([0.6 * low + 0.4 * high, 0.4 * low + 0.6 * high, 1e9, 1e-9])
+    assert p.c_noise(between.double()).tolist() == [40, 41, 100, 1]
+
+
+@every_chain
+def test_the_chain_denoises_as_its_formula_says(chain):
+    """A network that answers ε(x_t, t): D(x_t/√ᾱ_t, σ_t) is (x_t − √(1−ᾱ_t) ε)/√ᾱ_t at every t."""
+    eps = lambda x_t, t: torch.sin(3 * x_t) + t.reshape(-1, 1) / 50
+
+    class Epsilon(nn.Module):
+        def forward(self, x, c_noise, labels=None):
+            return eps(x, c_noise)
+
+    t = torch.arange(1, chain.T + 1)
+    a = chain.alpha_bars[t][:, None]
+    x_t = torch.randn(chain.T, 2, generator=torch.Generator().manual_seed(0)).double()
+    D = Denoiser(Epsilon(), preconditioning.chain(chain))(x_t / a.sqrt(), chain.sigmas[t])
+    expected = (x_t - (1 - a).sqrt() * eps(x_t, t)) / a.sqrt()
+    assert max_abs(D * a.sqrt(), expected * a.sqrt()) < 1e-5  # float32 in the network
+
+
+NOT_DEFAULT = {
+    "edm": preconditioning.edm(0.7),
+    "vp": preconditioning.vp(VP(10.0, 0.3), M=500, t_min=1e-3),
+    "ve": preconditioning.ve(0.05, 50.0),
+    "iddpm": preconditioning.iddpm(np.int64(300)),
+    "chain": preconditioning.chain(schedules.sigmoid_beta(30)),
 }
 
 
-@pytest.mark.parametrize("argument, call", BAD.values(), ids=BAD)
-def test_bad_input_is_named(argument, call):
-    with pytest.raises(ValueError) as error:
-        call()
-    assert str(error.value).startswith(f"{argument} = ") and ": must be " in str(error.value)
+@pytest.mark.parametrize("name", NOT_DEFAULT)
+def test_rebuilt_from_json_it_is_the_same(name):
+    p = NOT_DEFAULT[name]
+    again = preconditioning.rebuild(p.name, json.loads(json.dumps(p.settings)))
+    for function in ("c_skip", "c_out", "c_in", "c_noise", "weight"):
+        assert max_abs(getattr(again, function)(SIGMAS), getattr(p, function)(SIGMAS)) == 0
+    assert (again.name, again.settings) == (p.name, p.settings) and p.name == name
+    assert (again.sigma_min, again.sigma_max) == (p.sigma_min, p.sigma_max)
+    assert p.levels is again.levels is None or torch.equal(again.levels, p.levels)

@@ -1,0 +1,93 @@
+"""Bad calls of losses."""
+
+from functools import partial
+
+import torch
+from torch import nn
+
+from fewstep import losses, preconditioning
+from fewstep.denoisers import Gaussian
+from fewstep.preconditioning import Denoiser
+from fewstep.processes import EDM, VP
+
+NAN = float("nan")
+X0, U = torch.zeros(5, 1, 4, 4), torch.full((5,), 0.5)
+NOISE, LABELS = torch.ones_like(X0), torch.arange(5)
+
+
+class Forbidden(nn.Module):
+    def forward(self, *arguments):
+        raise AssertionError("the network was called before the arguments were checked")
+
+
+D = Denoiser(Forbidden(), preconditioning.edm(0.5))
+EXACT = Gaussian(torch.zeros(2), torch.eye(2))
+loss = lambda labels=None, **others: losses.denoising(D, X0, U, NOISE, labels, **others)
+
+
+def of_u(f):
+    """What every distribution of noise levels must refuse."""
+    return [
+        (lambda: f(None), "u = None: must be a torch.Tensor"),
+        (lambda: f(0.5), "u = 0.5: must be a torch.Tensor"),
+        (lambda: f([0.5, 0.6]), "u = [0.5, 0.6]: must be a torch.Tensor"),
+        (lambda: f(LABELS), "u.dtype = torch.int64: must be floating"),
+        (lambda: f(U > 0), "u.dtype = torch.bool: must be floating"),
+        (lambda: f(1j * U), "u.dtype = torch.complex64: must be floating"),
+    ]
+
+
+DENOISING = [
+    (lambda: losses.edm(D, X0, U[:3], NOISE), "u.shape = (3,): must be (5,)"),
+    (lambda: losses.edm(D, X0, U[:, None], NOISE), "u.shape = (5, 1): must be (5,)"),
+    (lambda: losses.edm(D, X0, U, NOISE[:, :, :2]), "noise.shape = (5, 1, 2, 4): must be (5, 1"),
+    (lambda: losses.edm(D, X0, U, None), "noise = None: must be a tensor, shaped as x0"),
+    (lambda: losses.edm(D, X0, U, NOISE.long()), "noise.dtype = torch.int64: must be floating"),
+    (lambda: losses.edm(D, X0.to(torch.uint8), U, NOISE), "x0.dtype = torch.uint8: must be"),
+    (lambda: losses.edm(D, None, U, NOISE), "x0 = None: must be a torch.Tensor"),
+    (lambda: losses.edm(D, X0[0, 0, 0], U, NOISE), "x0.shape = (4,): must be (B, ...)"),
+    *of_u(lambda u: losses.edm(D, X0, u, NOISE)),
+    (lambda: losses.edm(None, X0, U, NOISE), "denoiser = None: must be a preconditioning.Denoiser"),
+    (lambda: losses.edm("D", X0, U, NOISE), "denoiser = 'D': must be a preconditioning.Denoiser"),
+    (lambda: losses.edm(EXACT, X0, U, NOISE), "must be a preconditioning.Denoiser"),
+    (lambda: loss(LABELS[:3]), "labels.shape = (3,): must be (5,)"),
+    (lambda: loss(LABELS[:, None]), "labels.shape = (5, 1): must be (5,)"),
+    (lambda: loss(LABELS.float()), "labels.dtype = torch.float32: must be integer"),
+    (lambda: loss([0, 1, 2, 3, 4]), "labels = [0, 1, 2, 3, 4]: must be a tensor (B,), or None"),
+    (lambda: loss("shirt"), "labels = 'shirt': must be a tensor (B,), or None"),
+    (lambda: loss(levels=None), "levels = None: must be a function u -> σ"),
+    (lambda: loss(levels=0.5), "levels = 0.5: must be a function u -> σ"),
+    (lambda: loss(levels=lambda u: 0.5), "levels(u) = 0.5: must be a tensor, shaped as u"),
+    (lambda: loss(levels=lambda u: u[:3]), "levels(u).shape = (3,): must be (5,), as u"),
+    (lambda: loss(levels=partial(losses.lognormal, std=0)), "std = 0: must be a finite number > 0"),
+]
+
+BAD = {
+    "losses.lognormal": [
+        *of_u(losses.lognormal),
+        (lambda: losses.lognormal(U, std=0.0), "std = 0.0: must be a finite number > 0"),
+        (lambda: losses.lognormal(U, std=None), "std = None: must be a finite number > 0"),
+        (lambda: losses.lognormal(U, mean=NAN), "mean = nan: must be a finite number"),
+        (lambda: losses.lognormal(U, "low"), "mean = 'low': must be a finite number"),
+    ],
+    "losses.log_uniform": [
+        *of_u(losses.log_uniform),
+        (lambda: losses.log_uniform(U, 100.0, 0.02), "sigma_max = 0.02: must be a finite number >"),
+        (lambda: losses.log_uniform(U, 0.0), "sigma_min = 0.0: must be a finite number > 0"),
+        (lambda: losses.log_uniform(U, None), "sigma_min = None: must be a finite number > 0"),
+        (lambda: losses.log_uniform(U, 0.02, "100"), "sigma_max = '100': must be a finite number"),
+    ],
+    "losses.uniform_in_time": [
+        *of_u(losses.uniform_in_time),
+        (lambda: losses.uniform_in_time(U, t_min=1.0), "t_min = 1.0: must be a finite number > 0"),
+        (lambda: losses.uniform_in_time(U, t_min=None), "t_min = None: must be a finite number"),
+        (lambda: losses.uniform_in_time(U, None), "process = None: must be a VP"),
+        (lambda: losses.uniform_in_time(U, EDM()), "process = EDM(): must be a VP"),
+        (
+            lambda: losses.uniform_in_time(U, VP.with_levels(0.002, 80), t_min=3e-4),
+            "t_min = 0.0003: must be a finite number > 0 and ≥ 0.000543847",
+        ),
+    ],
+    "losses.denoising": DENOISING,
+    "losses.edm": DENOISING[:2],
+}
