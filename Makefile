@@ -1,28 +1,42 @@
 # Needs Python >= 3.11 with venv, make and a network; everything else goes into .venv.
 # PYTHON=...       another interpreter to make .venv from
+# TORCH=cpu        PyTorch for CPUs alone: 2 GB on Linux instead of 6.5 (asked for once, it stays)
 # CONSTRAINTS=     the newest packages instead of the tested ones
 # FEWSTEP_SCALE=   smoke, cpu (the default here) or gpu
 # NOTEBOOKS=       for `make record`: which ones (default: all)
 # FEWSTEP_SITE=    for `make test`: test this built site instead of building a small one
 
 PYTHON ?= python3
-CONSTRAINTS ?= -c constraints.txt
+CONSTRAINTS ?= constraints.txt
+export CONSTRAINTS
 NOTEBOOKS ?= notebooks/*.ipynb
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-# Waiting OpenMP threads soon sleep instead of spinning on: on a machine that also does something else, long spinning made
-# the small operations of the notebooks thirty times slower; sleeping at once makes them twice slower on an idle one.
+# Waiting OpenMP threads soon sleep instead of spinning on: on a machine that also does something
+# else, long spinning made the small operations of the notebooks thirty times slower; sleeping at
+# once makes them twice slower on an idle one.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: book test lab serve record bench colab clean
+.PHONY: book test lint format lab serve record bench colab clean again
 
 book: $(INSTALLED)  ## execute the notebooks and build the site
 	@$(BIN)/python tools/build.py
 
 test: $(INSTALLED)  ## run every test
-	$(BIN)/python -m pytest --nbmake -n 2 --ignore=tests/site
-	$(BIN)/python -m pytest tests/site
+	@echo "1/2 Tests of the library, the equations and the notebooks: about 6 minutes on two cores"
+	@$(BIN)/python -m pytest --nbmake -n 2 --ignore=tests/site
+	@echo "2/2 Tests of the site and of these tools, on a small site: about 4 minutes"
+	@$(BIN)/python -m pytest tests/site
+
+lint: $(INSTALLED)  ## check form, common faults and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## bring the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
@@ -42,9 +56,7 @@ colab: $(INSTALLED)  ## write copies of the notebooks for Colab to build/colab (
 clean:
 	rm -rf .venv _build build
 
-$(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("fewstep needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
-	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	@echo Installing into .venv: some minutes and, on Linux, 6 GB.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e ".[book,test]"
-	@touch $@
+# `again`: TORCH asks for another build of PyTorch than .venv has, which tools/install.py refuses.
+$(INSTALLED): pyproject.toml constraints.txt $(if $(filter-out $(shell cat .venv/torch 2>/dev/null),$(TORCH)),again)
+	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("fewstep needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
+	@"$(PYTHON)" tools/install.py

@@ -1,8 +1,7 @@
 """Write copies of the notebooks that install the course on Colab before they use it.
 
-    python tools/stamp.py --out DIR                    this commit of $FEWSTEP_REPOSITORY
-    python tools/stamp.py --out DIR --source REQ       anything pip installs, a local path for
-    instance
+    python tools/stamp.py --out DIR                this commit of $FEWSTEP_REPOSITORY
+    python tools/stamp.py --out DIR --source REQ   anything pip installs, such as a local path
 
 The notebooks in the repository stay clean; only the first lines of the setup cell differ.
 """
@@ -28,22 +27,28 @@ SOURCE = {source!r}
 before = {{name: version(name) for name in ("torch", "torchvision", "numpy")}}
 with tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as pins:
     pins.writelines(f"{{name}}=={{number}}\\n" for name, number in before.items())
-pip = subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-c", pins.name, SOURCE], capture_output=True, text=True)
+command = [sys.executable, "-m", "pip", "install", "-q", "-c", pins.name, SOURCE]
+pip = subprocess.run(command, capture_output=True, text=True)
 if pip.returncode != 0:
     raise RuntimeError(f"Could not install {{SOURCE}} next to {{before}}.\\n{{pip.stderr[-3000:]}}")
 after = {{name: version(name) for name in before}}
 if after != before:
-    raise RuntimeError(f"The installation changed {{before}} to {{after}}. Restart the runtime and report this, please.")
+    raise RuntimeError(
+        f"The installation changed {{before}} to {{after}}."
+        " Restart the runtime and report this, please."
+    )
 importlib.invalidate_caches()
 
 """
 
 
 def this_commit() -> str:
+    """What pip is to install: the commit checked out here, from $FEWSTEP_REPOSITORY."""
     repository = os.environ.get("FEWSTEP_REPOSITORY", "").rstrip("/")
     if not repository:
         sys.exit(
-            "Set FEWSTEP_REPOSITORY to the repository's address (https://github.com/owner/name), or give --source."
+            "Set FEWSTEP_REPOSITORY to the repository's address (https://github.com/owner/name),"
+            " or give --source."
         )
     commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
     return f"fewstep @ git+{repository}@{commit}"
@@ -59,6 +64,7 @@ def stamp(notebook: nbformat.NotebookNode, source: str) -> nbformat.NotebookNode
 
 
 def main() -> None:
+    """Stamp every notebook of the project."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

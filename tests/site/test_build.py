@@ -15,9 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def builder(tmp_path, monkeypatch):
-    """tools/build.py in a small project; `builder.runs` lists what each run of Sphinx found from
-    before.
-    """
+    """tools/build.py in a small project; builder.runs: what each run of Sphinx found there."""
     spec = importlib.util.spec_from_file_location("build", ROOT / "tools/build.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -33,22 +31,23 @@ def builder(tmp_path, monkeypatch):
     made = tmp_path / "_build"
     module.runs, module.verified, module.during, module.equations = [], 0, lambda: 0, 0
 
-    def run(command, env, **_):
-        if "pytest" in command:
-            module.verified += 1
-            Path(env["FEWSTEP_EQUATIONS_REPORT"]).parent.mkdir(parents=True, exist_ok=True)
-            Path(env["FEWSTEP_EQUATIONS_REPORT"]).touch()
-            return module.equations
-        module.runs.append(
-            sorted(p.name for p in made.rglob("*") if p.is_file() and p.suffix != ".json")
-        )
+    def verify(command, env, **_):
+        module.verified += 1
+        Path(env["FEWSTEP_EQUATIONS_REPORT"]).parent.mkdir(parents=True, exist_ok=True)
+        Path(env["FEWSTEP_EQUATIONS_REPORT"]).touch()
+        return module.equations
+
+    def run(command, environment, log):
+        files = (path for path in made.rglob("*") if path.is_file() and path != log)
+        module.runs.append(sorted(path.name for path in files if path.suffix != ".json"))
         for name in (".jupyter_cache/executed", "html/page.html", ".doctrees/page"):
             (made / name).parent.mkdir(parents=True, exist_ok=True)
             (made / name).touch()
         return module.during()
 
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(module.subprocess, "call", run)
+    monkeypatch.setattr(module.subprocess, "call", verify)
+    monkeypatch.setattr(module, "run", run)
     monkeypatch.setenv("FEWSTEP_SCALE", "smoke")
     module.again = lambda: module.build(tmp_path)
     return module
@@ -144,6 +143,25 @@ def test_edit_during_the_build_fails_it(builder, tmp_path):
     (tmp_path / "src/fewstep/solvers.py").write_text("first")
     builder.again()
     assert builder.runs == [[], []]
+
+
+def test_each_stage_is_told(builder, tmp_path, capsys):
+    for name in ("one", "two", "quickstart"):
+        (tmp_path / f"notebooks/{name}.ipynb").parent.mkdir(exist_ok=True)
+        (tmp_path / f"notebooks/{name}.ipynb").touch()
+    builder.again()
+    told = capsys.readouterr().out
+    assert "1/3 Checking the key equations" in told
+    assert "2/3 Executing all 3 notebooks: at most 1 min on two slow cores" in told
+    builder.again()
+    told = capsys.readouterr().out
+    assert "checked before" in told and "Executing the notebooks that have changed" in told
+
+
+def test_folder_that_cannot_be_written_gets_one_line(builder, tmp_path, capsys):
+    (tmp_path / "_build").touch()
+    assert builder.again() == 1 and not builder.runs
+    assert capsys.readouterr().out.startswith(f"{tmp_path / '_build'} cannot be written to: ")
 
 
 def small_site(tmp_path, code, repository=None):

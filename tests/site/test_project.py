@@ -41,10 +41,23 @@ def test_conda_installs_the_same():
     assert python == f"python{PROJECT['requires-python']}"
     # No version stands in environment.yml but Python's: pip gets the one list that make uses.
     assert pip == {"pip": ["-c constraints.txt", "-e .[book,test]"]}
-    assert (
-        "-c constraints.txt" in (recipe := (ROOT / "Makefile").read_text())
-        and '-e ".[book,test]"' in recipe
-    )
+    recipe = (ROOT / "tools/install.py").read_text()
+    assert "constraints.txt" in recipe and '".[book,test]"' in recipe
+
+
+def test_hooks_use_the_pinned_versions():
+    hooks = [
+        hook
+        for repository in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+        for hook in repository["hooks"]
+    ]
+    assert {"ruff format", "ruff check", "mypy"} <= {hook["name"] for hook in hooks}
+    for hook in hooks:
+        if hook["language"] == "python":
+            (tool,) = map(Requirement, hook["additional_dependencies"])
+            assert str(tool.specifier) == f"=={constraints()[tool.name]}", f"hook {hook['id']}"
+        else:  # what make has installed, and so what constraints.txt says
+            assert hook["language"] == "system" and hook["entry"].startswith(".venv/bin/")
 
 
 def entries(node) -> list[str]:
