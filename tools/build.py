@@ -69,7 +69,7 @@ def told(line: str) -> str | None:
         return f"    {kept[1]}: unchanged"
     if line.startswith("pickling environment"):
         return "3/3 Writing the pages: some seconds"
-    return line if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line) else None
+    return line if re.search(r"\b(WARNING|ERROR|CRITICAL): ", line) else None
 
 
 def run(command: list, environment: dict[str, str], log: Path) -> int:

@@ -1,5 +1,7 @@
 """The site as a reader meets it, in a real browser."""
 
+from functools import partial
+
 import pytest
 
 MATHJAX_DONE = "() => !window.MathJax || MathJax.startup.promise.then(() => true)"
@@ -9,6 +11,8 @@ PROSE = """() => {
   copy.querySelectorAll('pre, code, script, style, mjx-container').forEach(e => e.remove());
   return copy.textContent;
 }"""
+BROKEN_PICTURES = """images => images.filter(i => i.complete && i.naturalWidth == 0)
+  .map(i => i.src.slice(0, 80))"""
 SEARCH_BOXES = (
     "button.search-button, button.search-button-field, input[type=search], .bd-search input"
 )
@@ -63,9 +67,9 @@ def test_pages_load_alone_and_without_errors(wide, pages, address):
     wide.route(lambda url: not url.startswith((address, "data:", "blob:")), refuse)
     for name in pages:
         opened(wide, f"{address}/{name}")
-        broken = "images => images.filter(i => i.complete && i.naturalWidth == 0).map(i => i.src.slice(0, 80))"
         complaints += [
-            f"{name}: broken picture {src}" for src in wide.locator("img").evaluate_all(broken)
+            f"{name}: broken picture {source}"
+            for source in wide.locator("img").evaluate_all(BROKEN_PICTURES)
         ]
         undrawn = wide.locator(".math:not(:has(mjx-container)), mjx-merror").count()
         complaints += [f"{name}: {undrawn} formulas are not drawn"] if undrawn else []
@@ -82,20 +86,20 @@ def test_pages_load_alone_and_without_errors(wide, pages, address):
     assert formulas > 20, "the site has lost its mathematics"
 
 
+def shown_frame(figure, name):
+    """The number of the only visible frame, and its caption."""
+    visible = [i for i, frame in enumerate(figure.locator("img").all()) if frame.is_visible()]
+    assert len(visible) == 1, f"{name}: frames {visible} are shown at once"
+    return visible[0], figure.locator("output").inner_text()
+
+
 def test_sliders_move_by_mouse_and_keyboard(wide, pages, address):
     moved = 0
     for name in pages:
         opened(wide, f"{address}/{name}")
         for figure in wide.locator("figure.fewstep-slider").all():
-            handle, caption = figure.locator("input[type=range]"), figure.locator("output")
-
-            def shown():
-                visible = [
-                    i for i, frame in enumerate(figure.locator("img").all()) if frame.is_visible()
-                ]
-                assert len(visible) == 1, f"{name}: frames {visible} are shown at once"
-                return visible[0], caption.inner_text()
-
+            handle = figure.locator("input[type=range]")
+            shown = partial(shown_frame, figure, name)
             handle.scroll_into_view_if_needed()
             last = figure.locator("img").count() - 1
             box = handle.bounding_box()
@@ -118,7 +122,8 @@ def test_sliders_move_by_mouse_and_keyboard(wide, pages, address):
 
 def test_theme_switches_between_light_and_dark(wide, served):
     opened(wide, f"{served}/book/intro.html")
-    background = "() => [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]"
+    theme = "document.documentElement.dataset.theme"
+    background = f"() => [{theme}, getComputedStyle(document.body).backgroundColor]"
     seen = set()
     for _ in range(3):  # auto, light, dark
         wide.locator("button.theme-switch-button:visible").first.click()

@@ -13,12 +13,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def builder(tmp_path, monkeypatch):
-    """tools/build.py in a small project; builder.runs: what each run of Sphinx found there."""
+def build_module():
+    """tools/build.py as a module."""
     spec = importlib.util.spec_from_file_location("build", ROOT / "tools/build.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def builder(tmp_path, monkeypatch):
+    """tools/build.py in a small project; builder.runs: what each run of Sphinx found there."""
+    module = build_module()
     for name in (
         "src/fewstep/solvers.py",
         "results/run.json",
@@ -156,6 +162,33 @@ def test_each_stage_is_told(builder, tmp_path, capsys):
     builder.again()
     told = capsys.readouterr().out
     assert "checked before" in told and "Executing the notebooks that have changed" in told
+
+
+def test_notebooks_and_warnings_are_told_and_the_rest_is_kept(tmp_path, capsys):
+    output = (
+        "/my own/notebooks/01-noising.ipynb: Executing notebook using local CWD [mystnb]\n"
+        "[IPKernelApp] WARNING | Kernel is running over TCP without encryption.\n"
+        "/my own/notebooks/01-noising.ipynb: Executed notebook in 29.19 seconds [mystnb]\n"
+        "/my own/notebooks/02-sdes.ipynb: Using cached notebook: ID=2 [mystnb]\n"
+        "\x1b[01mpickling environment... \x1b[39;49;00mdone\n"
+        "\x1b[31m/my own/book/intro.md:3: WARNING: image file not readable: no.png\x1b[39;49;00m\n"
+    )
+    command = [sys.executable, "-c", f"print({output!r}, end=''); raise SystemExit(3)"]
+    assert build_module().run(command, dict(os.environ), tmp_path / "log.txt") == 3
+    assert (tmp_path / "log.txt").read_text() == output
+    assert capsys.readouterr().out.splitlines() == [
+        "    01-noising.ipynb: 29 s",
+        "    02-sdes.ipynb: unchanged",
+        "3/3 Writing the pages: some seconds",
+        "/my own/book/intro.md:3: WARNING: image file not readable: no.png",
+    ]
+
+
+def test_failed_build_shows_the_end_of_the_log(builder, tmp_path, capsys):
+    builder.run = lambda command, environment, log: log.write_text("why it failed\n") and 2
+    assert builder.again() == 2
+    told = capsys.readouterr().out
+    assert "why it failed" in told and str(tmp_path / "_build/log.txt") in told
 
 
 def test_folder_that_cannot_be_written_gets_one_line(builder, tmp_path, capsys):
