@@ -29,6 +29,8 @@ TOLD = re.compile(
     r"\s*(Downloading .*\b\d{3,}(\.\d)? ?Mi?B\)|Downloaded (torch|triton|nvidia)"
     r"|Installing collected packages|Resolved|Prepared|Installed|error|ERROR)"
 )
+# A few kB each, and none that a machine is likely to have at hand without a network.
+FEW = ["latexcodec", "nbmake", "sphinx-multitoc-numbering"]
 LATE = 5  # seconds until it is said that nothing answers
 SIZES = "{} GB to download, {} GB on disk, {} at 100 Mbit/s"
 
@@ -152,12 +154,12 @@ def install() -> str | None:
     own = VENV / "bin/uv"
     uv = shutil.which("uv") or (str(own) if own.exists() else None)
 
-    # Is there an answer at all? Each installer asks, in its own way, for one small package.
-    one = ["--dry-run", "--no-deps", *constraints, "einops"]
-    probes = [[*pip, "--timeout", "15", "--retries", "0", "install", "--ignore-installed", *one]]
+    # Is there an answer at all? Each installer asks, in its own way, for a few small packages.
+    few = ["--dry-run", "--no-deps", *constraints, *FEW]
+    probes = [[*pip, "--timeout", "15", "--retries", "0", "install", "--ignore-installed", *few]]
     if uv:
         once = ["--no-cache", "--reinstall", "--python", PYTHON]
-        probes.insert(0, [uv, "pip", "install", *once, *one])
+        probes.insert(0, [uv, "pip", "install", *once, *few])
     hurried = {**environment, "UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "0"}
     first = reached(probes, hurried, log)
     if first is None:
