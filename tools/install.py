@@ -143,9 +143,10 @@ def install() -> str | None:
     cpu = build.read_text() == "cpu"
     if asked == "cpu" and not cpu:
         return "TORCH=cpu, but .venv is for another build of PyTorch: `make clean` first."
-    ready = PYTHON.exists() and (VENV / "bin/pip").exists()
-    if not ready and subprocess.run([sys.executable, "-m", "venv", VENV]).returncode != 0:
-        return f"{sys.executable} could not make .venv: see above."
+    if not PYTHON.exists() or not (VENV / "bin/pip").exists():
+        say("Making .venv: some seconds.")
+        if subprocess.run([sys.executable, "-m", "venv", VENV]).returncode != 0:
+            return f"{sys.executable} could not make .venv: see above."
     mend()
 
     pip: list = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
