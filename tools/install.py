@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
-WHAT = ".[book,test]"
+LOG = VENV / "log.txt"
 # What a reader sees of the installers' output, from 100 MB on; all of it is in the log.
 TOLD = re.compile(
     r"\s*(Downloading .*\b\d{3,}(\.\d)? ?Mi?B\)|Downloaded (torch|triton|nvidia)"
@@ -85,11 +85,11 @@ def mend() -> None:
             shutil.rmtree(metadata)
 
 
-def reached(commands: list[list], environment: dict[str, str], log: Path) -> int | None:
+def reached(commands: list[list], environment: dict[str, str]) -> int | None:
     """Run the commands side by side; the number of the first one that succeeds, or None."""
     late = "  No answer from the package index yet. Is there a network?"
     notice = threading.Timer(LATE, say, [late])
-    with log.open("a", encoding="utf8") as kept:
+    with LOG.open("a", encoding="utf8") as kept:
         running = [
             subprocess.Popen(command, cwd=ROOT, env=environment, stdout=kept, stderr=kept)
             for command in commands
@@ -104,10 +104,10 @@ def reached(commands: list[list], environment: dict[str, str], log: Path) -> int
             process.wait()
 
 
-def run(command: list, environment: dict[str, str], log: Path) -> bool:
+def run(command: list, environment: dict[str, str]) -> bool:
     """Run an installer; whether it succeeded.  Its output goes to the log, what matters here."""
     with (
-        log.open("a", encoding="utf8") as kept,
+        LOG.open("a", encoding="utf8") as kept,
         subprocess.Popen(
             command,
             cwd=ROOT,
@@ -126,33 +126,42 @@ def run(command: list, environment: dict[str, str], log: Path) -> bool:
     return process.returncode == 0
 
 
-def install() -> str | None:
-    """Make .venv ready; None, or why it is not."""
-    constraints = ["-c", name] if (name := os.environ.get("CONSTRAINTS", "constraints.txt")) else []
-    asked = os.environ.get("TORCH", "")
-    if asked not in ("", "cpu"):
-        return f"TORCH={asked} is not known: TORCH is cpu or nothing."
-    log, build = VENV / "log.txt", VENV / "torch"  # the latter: which build of PyTorch this is
+def make_venv(asked: str) -> str | None:
+    """Make .venv and its pip, where they are not; None, or why that failed.
+
+    asked: TORCH.  .venv/torch keeps what the first installation was asked for.
+    """
+    build = VENV / "torch"
     try:
         VENV.mkdir(exist_ok=True)
-        log.write_text("")
+        LOG.write_text("")
         if not build.exists():
             build.write_text("" if PYTHON.exists() else asked)
     except OSError as error:
         return f"{ROOT} cannot be written to ({error.strerror}): copy the project to where it can."
-    cpu = build.read_text() == "cpu"
-    if asked == "cpu" and not cpu:
-        return "TORCH=cpu, but .venv is for another build of PyTorch: `make clean` first."
-    ready = PYTHON.exists() and (VENV / "bin/pip").exists()
-    if not ready and subprocess.run([sys.executable, "-m", "venv", VENV]).returncode != 0:
-        return f"{sys.executable} could not make .venv: see above."
-    mend()
+    if asked not in ("", build.read_text()):
+        return f"TORCH={asked}, but .venv is for another build of PyTorch: `make clean` first."
+    if not PYTHON.exists() or not (VENV / "bin/pip").exists():
+        say("Making .venv: some seconds.")
+        if subprocess.run([sys.executable, "-m", "venv", VENV]).returncode != 0:
+            return f"{sys.executable} could not make .venv: see above."
+    return None
 
+
+def install() -> str | None:
+    """Make .venv ready; None, or why it is not."""
+    asked = os.environ.get("TORCH", "")
+    if asked not in ("", "cpu"):
+        return f"TORCH={asked} is not known: TORCH is cpu or nothing."
+    if failure := make_venv(asked):
+        return failure
+    mend()
+    cpu = (VENV / "torch").read_text() == "cpu"
+    constraints = ["-c", name] if (name := os.environ.get("CONSTRAINTS", "constraints.txt")) else []
     pip: list = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
     listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True).stdout
     environment = {**pip_settings(listed), **os.environ}
-    own = VENV / "bin/uv"
-    uv = shutil.which("uv") or (str(own) if own.exists() else None)
+    uv = shutil.which("uv") or shutil.which(VENV / "bin/uv")
 
     # Is there an answer at all? Each installer asks, in its own way, for a few small packages.
     few = ["--dry-run", "--no-deps", *constraints, *FEW]
@@ -160,39 +169,38 @@ def install() -> str | None:
     if uv:
         once = ["--no-cache", "--reinstall", "--python", PYTHON]
         probes.insert(0, [uv, "pip", "install", *once, *few])
-    hurried = {**environment, "UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "0"}
-    first = reached(probes, hurried, log)
+    first = reached(probes, {**environment, "UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "0"})
     if first is None:
         return (
             "No answer from the package index, and packages must be fetched: is there a network?"
-            f"\nWhat was tried is in {log}."
+            f"\nWhat was tried is in {LOG}."
         )
     if uv and first == 1:
         uv = None
-    elif not uv and run([*pip, "install", *constraints, "uv"], environment, log):
-        uv = str(own)
+    elif not uv and run([*pip, "install", *constraints, "uv"], environment):
+        uv = str(VENV / "bin/uv")
+    if cpu and not uv:
+        return (
+            "TORCH=cpu needs uv, which knows where that build lies: put uv on the PATH,"
+            " or `make clean` and do without."
+        )
 
     cuda = sys.platform == "linux" and not cpu
     sizes = (2.8, 6.5, "about 5 minutes") if cuda else (0.5, 2, "about 2 minutes")
     say(f"Installing into .venv with {'uv' if uv else 'pip'}: about {SIZES.format(*sizes)}.")
     if cuda:
         say("  Most of it is CUDA, which PyTorch brings; `make TORCH=cpu` leaves it out.")
-    arguments = [*constraints, "-e", WHAT]
-    if cpu:
-        if not uv:
-            return "TORCH=cpu needs uv (`pip install uv`), which knows where that build lies."
-        arguments = ["--torch-backend", "cpu", *arguments]
-    done = bool(uv) and run(
-        [uv, "pip", "install", "--python", PYTHON, *arguments], environment, log
-    )
+    what = [*constraints, "-e", ".[book,test]"]
+    build = ["--torch-backend", "cpu"] if cpu else []
+    done = uv and run([uv, "pip", "install", "--python", PYTHON, *build, *what], environment)
     if not done and not cpu:
         if uv:
             say("  uv could not do it: now with pip.")
-        done = run([*pip, "install", *arguments], environment, log)
+        done = run([*pip, "install", *what], environment)
     if not done:
-        return f"The installation failed. The end of {log}:\n" + "\n".join(
-            log.read_text(encoding="utf8").splitlines()[-20:]
-        )
+        end = LOG.read_text(encoding="utf8").splitlines()[-20:]
+        hint = ["`make clean` gives TORCH=cpu up."] if cpu else []
+        return "\n".join([f"The installation failed. The end of {LOG}:", *end, *hint])
     (VENV / "installed").touch()
     return None
 

@@ -147,10 +147,11 @@ def test_without_a_network_an_answer_at_once(project):
 
 def test_silence_is_told(installer, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(installer, "LATE", 0.2)
-    silent, log = ["sh", "-c", "sleep 1; exit 1"], tmp_path / "log.txt"
-    assert installer.reached([silent], dict(os.environ), log) is None
+    monkeypatch.setattr(installer, "LOG", tmp_path / "log.txt")
+    silent = ["sh", "-c", "sleep 1; exit 1"]
+    assert installer.reached([silent], dict(os.environ)) is None
     assert "Is there a network?" in capsys.readouterr().out
-    assert installer.reached([["true"], silent], dict(os.environ), log) == 0
+    assert installer.reached([["true"], silent], dict(os.environ)) == 0
     assert not capsys.readouterr().out
 
 
