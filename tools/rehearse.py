@@ -120,12 +120,10 @@ def rehearse(path: Path) -> Bill:
         fill = lambda v: torch.cat([v, v[-1:].expand(steps - len(v))])
         return replace(history, losses={name: fill(v) for name, v in history.losses.items()})
 
-    def few_samples(
-        denoiser: Callable, x: Any, sigmas: Any, *arguments: Any, **options: Any
-    ) -> Any:
+    def few_samples(denoiser: Any, x: Any, sigmas: Any, *arguments: Any, **options: Any) -> Any:
         n, per_call = len(x), [0.0]
 
-        def watched(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        def watched(x: Any, sigma: Any) -> Any:
             if per_call[0]:
                 return few(x, sigma)
             with counted() as operations:
@@ -136,11 +134,12 @@ def rehearse(path: Path) -> Bill:
         few, few_x = denoiser, x[:ROWS]
         if getattr(denoiser, "labels", None) is not None and denoiser.labels.ndim:
             few = replace(denoiser, labels=denoiser.labels[:ROWS])
-        watched.calls = getattr(denoiser, "calls", 1)
+        calls_each = getattr(denoiser, "calls", 1)
+        watched.calls = calls_each  # type: ignore[attr-defined]
         if isinstance(options.get("generator"), list):
             options["generator"] = options["generator"][:ROWS]
         out = sample(watched, few_x, sigmas, *arguments, **options)
-        calls = out.nfe // watched.calls
+        calls = out.nfe // calls_each
         network = isinstance(getattr(denoiser, "denoiser", denoiser), torch.nn.Module)
         if network:
             bill.single += per_call[0] * calls * n

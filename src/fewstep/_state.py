@@ -100,7 +100,7 @@ class State:
         for key, kind in _METADATA.items():
             value = metadata.get(key)
             sound = isinstance(value, kind) and not isinstance(value, bool)
-            if not sound or (key == "step" and value < 0):
+            if not sound or (isinstance(value, int) and value < 0):
                 raise ValueError(f"{path}: damaged: {key} is {value!r:.80} in its metadata")
         step, kept = metadata["step"], metadata["optimizers"]
         differ = differences(metadata["settings"], json.loads(json.dumps(self.settings)))

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from torch import nn
 from ._files import replacing
 from ._identity import checksum
 
+Module = TypeVar("Module", bound=nn.Module)
 WEIGHTS = "fewstep-weights-2"
 CHECKPOINT = "fewstep-checkpoint-2"
 OLD_WEIGHTS = "fewstep-weights-1"  # no checksums yet
@@ -35,7 +36,7 @@ def save_weights(path: str | Path, module: nn.Module, metadata: dict | None = No
     write(path, dict(module.state_dict()), WEIGHTS, metadata or {})
 
 
-def load_weights(path: str | Path, module: nn.Module) -> nn.Module:
+def load_weights(path: str | Path, module: Module) -> Module:
     """Fill a module with weights that ``save_weights`` wrote, and return it.
 
     Raises FileNotFoundError, and ValueError when the file is damaged, not ours or from another

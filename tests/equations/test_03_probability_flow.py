@@ -307,10 +307,8 @@ def test_ddpm_as_reverse_sde(tolerance):
     second = 0.375 * x + 0.5 * S
     assert float(second.abs().min()) > 0.01
     assert float((((mean - euler_mean) / beta**2 - second) / second).abs().max()) < tolerance
-    for chain, t in (
-        (chain, t),
-        (schedules.from_process(processes.VP(), 50), 10),
-    ):  # the variance is exact for long steps too
-        beta, a, before = chain.betas[t - 1], chain.alpha_bars[t], chain.alpha_bars[t - 1]
-        variance = chain.posterior(x, x, t)[1]
+    long_steps = schedules.from_process(processes.VP(), 50)  # the variance is exact there too
+    for c, k in ((chain, t), (long_steps, 10)):
+        beta, a, before = c.betas[k - 1], c.alpha_bars[k], c.alpha_bars[k - 1]
+        variance = c.posterior(x, x, k)[1]
         assert abs(float((beta - variance) / beta**2 / (before / (1 - a))) - 1) < tolerance

@@ -102,9 +102,8 @@ def test_tweedie(tolerance):
     edges = np.linspace(-1.6, 1.6, 65)
     counts = np.histogram(x, edges)[0]
     means = np.histogram(x, edges, weights=x0)[0] / counts
-    assert (
-        counts.min() > 10_000
-    )  # so the standard error of a mean is below 0.45/√10000 = 0.0045, and 0.02 is above four of them
+    # So the standard error of a mean is below 0.45/√10000 = 0.0045; 0.02 is above four of them.
+    assert counts.min() > 10_000
     centre = (edges[1:] + edges[:-1]) / 2
     up, down = (centre + 1) / sigma, (centre - 1) / sigma
     score = (norm.pdf(up) - norm.pdf(down)) / sigma / (norm.cdf(up) - norm.cdf(down))
@@ -169,7 +168,8 @@ def test_prediction_conversions(tolerance, sigma):
     a, b = np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)
     x_t = a * x
     eps = (x - points) / sigma  # the noise, had the data been points[i]
-    quantities = {  # the quantity for each i; as a function of D (ours, VP); D from it (ours, VP); weight (ours, VP)
+    # the quantity for each i; as a function of D (ours, VP); D from it (ours, VP); weight (ours, VP)
+    quantities = {
         "eps": (
             eps,
             lambda D: (x - D) / sigma,
