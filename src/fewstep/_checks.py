@@ -145,7 +145,8 @@ def levels(
 ) -> torch.Tensor:
     """σ as a float64 tensor () or (B,). A plain number is checked, a tensor by its shape only."""
     if isinstance(sigma, (int, float)):
-        number(argument, sigma, **{"above" if positive else "at_least": 0})
+        if not torch.compiler.is_compiling():  # there a number has no value yet
+            number(argument, sigma, **{"above" if positive else "at_least": 0})
     elif not isinstance(sigma, torch.Tensor) or sigma.is_complex() or sigma.dtype == torch.bool:
         raise ValueError(
             f"{argument} = {describe(sigma)}: must be a number ≥ 0 or a real tensor (B,)"
