@@ -41,7 +41,7 @@ def number(
 ) -> float:
     """``value`` as one finite float within these bounds; words and booleans are no numbers."""
     try:
-        result = nan if isinstance(value, (str, bytes, bool)) else float(value)
+        result = nan if isinstance(value, (str, bytes)) or _boolean(value) else float(value)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         result = nan
     if isfinite(result) and above < result < below and at_least <= result <= at_most:
@@ -55,13 +55,18 @@ def number(
 def count(argument: str, value: Any, at_least: int = 1, at_most: float = inf) -> int:
     """``value`` as an integer within these bounds; NumPy's integers count, floats do not."""
     try:
-        result = at_least - 1 if isinstance(value, bool) else index(value)
+        result = at_least - 1 if _boolean(value) else index(value)
     except TypeError:
         result = at_least - 1
-    if at_least <= result <= at_most:
+    if at_least <= result <= min(at_most, 2**64 - 1):  # beyond, no machine word holds it
         return result
     bounds = f"≥ {at_least}" if at_most == inf else f"in {at_least} … {at_most}"
     raise ValueError(f"{argument} = {describe(value)}: must be an integer {bounds}")
+
+
+def _boolean(value: Any) -> bool:
+    """Also of NumPy and torch, whose booleans pass for 0 and 1."""
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
 
 
 def numbers(argument: str, value: Any, allowed: str = "finite numbers") -> torch.Tensor:
@@ -97,8 +102,9 @@ def choice(argument: str, value: Any, allowed: Sequence[str]) -> str:
 
 
 def function(argument: str, value: Any, form: str) -> None:
-    """``value`` can be called; ``form`` says how, for instance "D(x, sigma)"."""
-    require(callable(value), argument, value, f"a function {form}")
+    """``value`` can be called; ``form`` says how, for instance "D(x, sigma)". A class is none."""
+    called = callable(value) and not isinstance(value, type)
+    require(called, argument, value, f"a function {form}")
 
 
 def generator(argument: str, value: Any) -> None:
@@ -139,7 +145,8 @@ def levels(
 ) -> torch.Tensor:
     """σ as a float64 tensor () or (B,). A plain number is checked, a tensor by its shape only."""
     if isinstance(sigma, (int, float)):
-        number(argument, sigma, **{"above" if positive else "at_least": 0})
+        if not torch.compiler.is_compiling():  # there a number has no value yet
+            number(argument, sigma, **{"above" if positive else "at_least": 0})
     elif not isinstance(sigma, torch.Tensor) or sigma.is_complex() or sigma.dtype == torch.bool:
         raise ValueError(
             f"{argument} = {describe(sigma)}: must be a number ≥ 0 or a real tensor (B,)"

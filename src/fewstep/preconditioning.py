@@ -54,7 +54,7 @@ class Preconditioning:
         for name in ("c_skip", "c_out", "c_in", "c_noise", "weight"):
             function(name, getattr(self, name), "of a tensor of noise levels")
         low = number("sigma_min", self.sigma_min, at_least=0)
-        if self.sigma_max != inf:
+        if not (isinstance(self.sigma_max, float) and self.sigma_max == inf):
             number("sigma_max", self.sigma_max, at_least=low)
 
 

@@ -107,7 +107,7 @@ def _usable(device: Any) -> torch.device:
     """A device that this machine has."""
     try:
         return torch.empty(0, device=device).device
-    except (RuntimeError, TypeError, AssertionError) as error:
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         allowed = "a device of this machine, such as 'cpu' or 'cuda'"
         raise ValueError(f"device = {describe(device)}: must be {allowed}") from error
 

@@ -113,7 +113,8 @@ def linear(T: int, beta_start: float | None = None, beta_end: float | None = Non
     T: number of steps.  beta_start, beta_end: by default 0.1/T and 20/T, so that ᾱ_T stays about
     the same; 20/T reaches 1 at T = 20, and such a T is refused.
     """
-    start = 0.1 / count("T", T) if beta_start is None else beta_start
+    T = count("T", T)
+    start = 0.1 / T if beta_start is None else beta_start
     end = 20 / T if beta_end is None else beta_end
     ends = _ends(start, end, "; the defaults 0.1/T, 20/T allow only T > 20")
     return Chain(torch.linspace(*ends, T, dtype=torch.float64))

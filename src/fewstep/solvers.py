@@ -46,7 +46,7 @@ class Flow:
 
     def at(self, t: float) -> Instant:
         """The instant of a time between those of the grid."""
-        return self.process.at(t).unbind()[0]
+        return self.process.at(number("t", t)).unbind()[0]
 
     def denoise(self, x: torch.Tensor, now: Instant) -> torch.Tensor:
         """D(x/s; σ): one network call (two with guidance)."""
@@ -207,7 +207,7 @@ class Churn:
     def __post_init__(self) -> None:
         number("S_churn", self.S_churn, at_least=0)
         low = number("S_tmin", self.S_tmin, at_least=0)
-        if self.S_tmax != inf:
+        if not (isinstance(self.S_tmax, float) and self.S_tmax == inf):
             number("S_tmax", self.S_tmax, at_least=low)
         number("S_noise", self.S_noise, above=0)
 

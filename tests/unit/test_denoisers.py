@@ -334,3 +334,30 @@ def test_no_labels_bind_any_denoiser(denoiser, w):
     x, bound = randn(4, 3), denoisers.given(denoiser, None, w)
     assert max_abs(bound(x, 0.7), denoiser(x, 0.7)) == 0 and bound.calls == 1
     assert max_abs(denoisers.given(Classes(), 1, 0.0)(x, 0.7), MIXTURE(x, 0.7)) < 1e-12
+
+
+# --- compiled, differentiated, vectorised
+
+
+BOUND = {"bound": denoisers.given(lambda x, sigma, labels=None: MIXTURE(x, sigma), [0, 1], 2.0)}
+
+
+@pytest.mark.parametrize("denoiser", (EXACT | BOUND).values(), ids=EXACT | BOUND)
+@pytest.mark.parametrize("sigma", [0.7, torch.tensor([0.7, 2.0])], ids=["number", "each"])
+def test_compiles_whole(denoiser, sigma):
+    """In one graph, with no break where a value would be looked at."""
+    torch.compiler.reset()
+    compiled = torch.compile(denoiser.__call__, fullgraph=True, backend="eager")
+    x = randn(2, 3)
+    assert max_abs(compiled(x, sigma), denoiser(x, sigma)) < 1e-12
+
+
+@every_denoiser
+def test_forward_derivatives_and_vmap(denoiser):
+    x, v, h = randn(6, 4, 3), randn(6, 4, 3, seed=1), 1e-5
+    D = lambda x: denoiser(x, 0.7)
+    rows = torch.stack([D(row) for row in x])
+    assert max_abs(torch.func.vmap(D)(x), rows) < 1e-12
+    value, slope = torch.func.jvp(D, (x[0],), (v[0],))
+    assert max_abs(value, rows[0]) < 1e-12
+    assert max_abs(slope, (D(x[0] + h * v[0]) - D(x[0] - h * v[0])) / (2 * h)) < 1e-7

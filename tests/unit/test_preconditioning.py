@@ -362,3 +362,25 @@ def test_rebuilt_from_json_it_is_the_same(name):
     assert (again.name, again.settings) == (p.name, p.settings) and p.name == name
     assert (again.sigma_min, again.sigma_max) == (p.sigma_min, p.sigma_max)
     assert p.levels is again.levels is None or torch.equal(again.levels, p.levels)
+
+
+# --- compiled, differentiated, vectorised
+
+
+class Layer(nn.Module):
+    def forward(self, x, c_noise, labels=None):
+        shift = c_noise if labels is None else c_noise + labels
+        return torch.sin(x) + shift.reshape(-1, 1)
+
+
+@pytest.mark.parametrize("p", (ALL | NOT_DEFAULT).values(), ids=ALL | NOT_DEFAULT)
+def test_compiles_whole_and_differentiates(p):
+    """In one graph, with no break where a value would be looked at."""
+    torch.compiler.reset()
+    D, x, labels = Denoiser(Layer(), p), torch.randn(5, 2), torch.arange(5)
+    compiled = torch.compile(D, fullgraph=True, backend="eager")
+    for sigma in (SIGMAS, 0.7):
+        assert max_abs(compiled(x, sigma, labels), D(x, sigma, labels)) < 1e-5
+    value, slope = torch.func.jvp(lambda x: D(x, 0.7), (x,), (x,))
+    assert max_abs(value, D(x, 0.7)) < 1e-6 and slope.shape == x.shape
+    assert max_abs(torch.func.vmap(lambda x: D(x, 0.7))(x[None]), D(x, 0.7)) < 1e-6

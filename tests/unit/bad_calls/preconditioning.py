@@ -39,6 +39,7 @@ BAD = {
         (lambda: made(ones, ones, ones, ones, 1.0), "weight = 1.0: must be a function"),
         (lambda: made(*[ones] * 5, sigma_min=-1), "sigma_min = -1: must be a finite number ≥ 0"),
         (lambda: made(*[ones] * 5, sigma_min=2, sigma_max=1), "sigma_max = 1: must be a finite"),
+        (lambda: made(*[ones] * 5, sigma_max=X), "must be a finite number ≥ 0"),
         (lambda: made(*[ones] * 5, sigma_max=NAN), "sigma_max = nan: must be a finite number"),
     ],
     "preconditioning.edm": [

@@ -76,6 +76,8 @@ BAD = {
         (lambda: VP("fast"), "beta_d = 'fast': must be a finite number"),
         (lambda: VP(None), "beta_d = None: must be a finite number"),
         (lambda: VP(True), "beta_d = True: must be a finite number"),
+        (lambda: VP(torch.tensor(True)), "beta_d = True: must be a finite number"),
+        (lambda: VP(np.bool_(True)), "must be a finite number"),
         (lambda: VP(10**400), "beta_d = 1000000000"),
         (lambda: VP(19.9, [0.1, 0.2]), "beta_min = [0.1, 0.2]: must be a finite number"),
     ],

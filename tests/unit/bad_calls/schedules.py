@@ -21,6 +21,8 @@ def of_steps(f):
         (lambda: f("100"), "T = '100': must be an integer ≥ 1"),
         (lambda: f(None), "T = None: must be an integer ≥ 1"),
         (lambda: f(True), "T = True: must be an integer ≥ 1"),
+        (lambda: f(torch.tensor(True)), "T = True: must be an integer ≥ 1"),
+        (lambda: f(10**400), "T = 1000000000"),
     ]
 
 
@@ -68,6 +70,7 @@ BAD = {
     ],
     "schedules.linear": [
         *of_steps(schedules.linear),
+        *of_steps(lambda T: schedules.linear(T, 1e-4, 0.02)),
         (lambda: schedules.linear(20), "must be 0 < beta_start <= beta_end < 1; the defaults"),
         (lambda: schedules.linear(100, NAN), "beta_start = nan: must be a finite number"),
         (lambda: schedules.linear(100, 0.1, "x"), "beta_end = 'x': must be a finite number"),

@@ -54,7 +54,8 @@ BAD = {
         (lambda: Flow(EXACT, EDM(), [0, 1]), "generator = 0: must be a torch.Generator, or None"),
     ],
     "solvers.Flow.at": [
-        (lambda: FLOW.at(None), "t = None: must be finite numbers"),
+        (lambda: FLOW.at(None), "t = None: must be a finite number"),
+        (lambda: FLOW.at([0.5, 1.0]), "t = [0.5, 1.0]: must be a finite number"),
         (lambda: FLOW.at(-1.0), "t = -1.0: must be within the domain of the process"),
     ],
     "solvers.Flow.denoise": [
@@ -102,6 +103,8 @@ BAD = {
         (lambda: Churn(1.0, S_tmin=-1.0), "S_tmin = -1.0: must be a finite number ≥ 0"),
         (lambda: Churn(1.0, S_tmin=2.0, S_tmax=1.0), "S_tmax = 1.0: must be a finite number ≥ 2"),
         (lambda: Churn(1.0, S_tmax=NAN), "S_tmax = nan: must be a finite number ≥ 0"),
+        (lambda: Churn(1.0, S_tmax=[1.0, 2.0]), "S_tmax = [1.0, 2.0]: must be a finite number ≥ 0"),
+        (lambda: Churn(1.0, S_tmax=X), "must be a finite number ≥ 0"),
         (lambda: Churn(1.0, S_tmax=None), "S_tmax = None: must be a finite number ≥ 0"),
         (lambda: Churn(1.0, S_noise=0.0), "S_noise = 0.0: must be a finite number > 0"),
         (lambda: Churn(1.0, S_noise=NAN), "S_noise = nan: must be a finite number > 0"),
@@ -122,6 +125,7 @@ BAD = {
     ],
     "solvers.sample": [
         (lambda: sample(None, X, GRID), "denoiser = None: must be a function D(x, sigma)"),
+        (lambda: sample(Gaussian, X, GRID), "must be a function D(x, sigma)"),
         (lambda: sample("D", X, GRID), "denoiser = 'D': must be a function D(x, sigma)"),
         (lambda: sample(forbidden, X / 0, GRID), "x = 'NaN or infinity': must be finite"),
         (lambda: sample(forbidden, X + INF, GRID), "x = 'NaN or infinity': must be finite"),
@@ -140,6 +144,7 @@ BAD = {
         (lambda: sample(forbidden, X, [1.0, NAN, 0.0]), "must be finite numbers"),
         (lambda: run("heun"), "step = 'heun': must be a function step(flow, x, now, then)"),
         (lambda: run(None), "step = None: must be a function step(flow, x, now, then)"),
+        (lambda: run(Churn), "must be a function step(flow, x, now, then)"),
         (lambda: run(Churn(1.0)), "up.sigma = 0.5: must be at least now.sigma"),
         (lambda: run(lambda flow, x, now, then: None), "step(flow, x, now, then) = None: must be"),
         (lambda: run(lambda flow, x, now, then: x[:1]), "step(flow, x, now, then).shape = (1, 3)"),
