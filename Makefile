@@ -7,8 +7,6 @@
 # FEWSTEP_SITE=    for `make test`: test this built site instead of building a small one
 
 PYTHON ?= python3
-CONSTRAINTS ?= constraints.txt
-export CONSTRAINTS
 NOTEBOOKS ?= notebooks/*.ipynb
 BIN := .venv/bin
 INSTALLED := .venv/installed
