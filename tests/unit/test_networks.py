@@ -1,5 +1,7 @@
 """The U-Net: shapes, options, and what must not be random."""
 
+from math import cos, sin
+
 import pytest
 import torch
 
@@ -83,7 +85,49 @@ def test_noise_level_and_label_matter():
     assert max_abs(base, network(x, c_noise + 0.5, torch.tensor([0, 0]))) > 1e-3
     other = network(x, c_noise, torch.tensor([0, 1]))
     assert max_abs(base[0], other[0]) < 1e-6 and max_abs(base[1], other[1]) > 1e-3
-    assert max_abs(base, network(x, c_noise, None)) > 1e-3
+
+
+def test_minus_one_means_no_class_for_each_sample_on_its_own():
+    network = unet(classes=4)
+    x, c_noise = inputs(3, 1, 8, 8)
+    none = network(x, c_noise)
+    assert max_abs(none, network(x, c_noise, torch.tensor([-1, -1, -1], dtype=torch.int32))) == 0
+    mixed = network(x, c_noise, torch.tensor([-1, 3, -1]))
+    difference = (mixed - none).detach().abs().amax((1, 2, 3))
+    assert difference[0] == difference[2] == 0 and difference[1] > 1e-3
+    assert network.embed_class.num_embeddings == 5
+    none.square().mean().backward()  # without labels, too, the embedding of "no class" is learned
+    assert network.embed_class.weight.grad[0].abs().sum() > 0
+
+
+def test_extra_channels_follow_those_of_the_image():
+    network = unet(3, extra_channels=2)
+    x, c_noise = inputs(2, 3, 8, 8)
+    assert network(x, c_noise).shape == (2, 5, 8, 8)
+    assert (network.extra_channels, unet().extra_channels) == (2, 0)
+
+
+def test_noise_features_are_cosines_and_sines_from_frequency_1_down_to_one_in_ten_thousand():
+    network, seen = unet(), []
+    network.embed_noise.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    x, c_noise = inputs(2, 1, 8, 8)
+    network(x, 30 * c_noise)
+    angles = [[30 * float(c) * 10_000 ** (-k / 8) for k in range(8)] for c in c_noise]
+    expected = [[cos(a) for a in row] + [sin(a) for a in row] for row in angles]
+    assert max_abs(seen[0], torch.tensor(expected)) < 1e-5
+
+
+def test_a_block_is_normalise_convolve_modulate_convolve_add():
+    """Written out with the block's own layers; the second half of ``modulate`` shifts."""
+    torch.manual_seed(0)
+    block, x, embedding = Block(16, 8, 4), torch.randn(2, 16, 4, 4), torch.randn(2, 4)
+    torch.nn.init.normal_(block.conv2.weight)
+    swish = lambda h: h * torch.sigmoid(h)
+    h = block.norm2(block.conv1(swish(block.norm1(x))))
+    scale_shift = block.modulate(embedding)
+    scale, shift = scale_shift[:, :8, None, None], scale_shift[:, 8:, None, None]
+    expected = block.skip(x) + block.conv2(swish(h + h * scale + shift))
+    assert max_abs(block(x, embedding), expected) < 1e-5
 
 
 def test_every_pixel_reaches_every_pixel():
@@ -141,11 +185,54 @@ def test_the_same_seed_gives_the_same_network():
 
 
 def test_settings_rebuild_the_network():
-    network = unet(3, multipliers=(1, 2), blocks=2, attention=(False, True), classes=5, dropout=0.1)
+    network = unet(
+        3,
+        multipliers=[1, 2],
+        blocks=2,
+        attention=[False, True],
+        classes=5,
+        dropout=0.1,
+        extra_channels=3,
+    )
     copy = UNet(**network.settings).eval()
     copy.load_state_dict(network.state_dict())
     x, c_noise = inputs(2, 3, 8, 8)
     assert max_abs(network(x, c_noise), copy(x, c_noise)) == 0
+
+
+# --- transformations: nothing in the network depends on a value
+
+
+def conditional_unet():
+    return unet(1, multipliers=(1, 2), attention=(False, True), classes=3, extra_channels=1)
+
+
+def test_compiles_into_one_graph():
+    network = conditional_unet()
+    x, c_noise = inputs(3, 1, 8, 8)
+    torch.compiler.reset()
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
+    for labels in (None, torch.tensor([2, -1, 0])):
+        assert max_abs(compiled(x, c_noise, labels), network(x, c_noise, labels)) < 1e-5
+
+
+def test_forward_derivatives_are_differences():
+    network = conditional_unet().double()
+    x, c_noise = (a.double() for a in inputs(2, 1, 8, 8))
+    labels, v, w = torch.tensor([1, -1]), torch.randn_like(x), torch.ones_like(c_noise)
+    f = lambda h: network(x + h * v, c_noise + h * w, labels)
+    F, slope = torch.func.jvp(lambda *a: network(*a, labels), (x, c_noise), (v, w))
+    assert max_abs(F, f(0)) == 0
+    assert max_abs(slope, (f(1e-5) - f(-1e-5)) / 2e-5) < 1e-6 * float(slope.detach().abs().max())
+
+
+def test_vmap_maps_over_sets_of_samples():
+    network = conditional_unet()
+    x, c_noise = inputs(6, 1, 8, 8)
+    x, c_noise, labels = x.reshape(3, 2, 1, 8, 8), c_noise.reshape(3, 2), torch.arange(6) % 4 - 1
+    mapped = torch.func.vmap(network)(x, c_noise, labels.reshape(3, 2))
+    together = network(x.flatten(0, 1), c_noise.flatten(), labels)
+    assert max_abs(mapped.flatten(0, 1), together) < 1e-5
 
 
 # --- bad input
@@ -154,29 +241,44 @@ plain, conditional = unet(), unet(classes=4)
 x, c_noise = inputs(2, 1, 8, 8)
 BAD = {
     "no levels": ("multipliers", lambda: UNet(1, multipliers=())),
+    "a level of width 0": ("multipliers", lambda: UNet(1, 8, (0, 1))),
+    "a level of width 1.5": ("multipliers", lambda: UNet(1, 8, (1, 1.5))),
+    "levels as a number": ("multipliers", lambda: UNet(1, 8, 2)),
+    "levels as a word": ("multipliers", lambda: UNet(1, 8, "12")),
     "channels not a multiple of 8": ("channels", lambda: UNet(1, channels=12)),
     "no channels": ("channels", lambda: UNet(1, channels=0)),
+    "channels as a float": ("channels", lambda: UNet(1, channels=16.0)),
     "attention for too few levels": (
         "attention",
         lambda: UNet(1, multipliers=(1, 2), attention=(True,)),
     ),
-    "no blocks": ("blocks, image_channels, classes", lambda: UNet(1, blocks=0)),
-    "no image channels": ("blocks, image_channels, classes", lambda: UNet(0)),
+    "attention as one flag": ("attention", lambda: UNet(1, attention=True)),
+    "attention as numbers": ("attention", lambda: UNet(1, attention=(0, 0, 16))),
+    "no blocks": ("blocks", lambda: UNet(1, blocks=0)),
+    "no image channels": ("image_channels", lambda: UNet(0)),
+    "image channels as a word": ("image_channels", lambda: UNet("1")),
+    "classes below 0": ("classes", lambda: UNet(1, classes=-1)),
+    "classes as names": ("classes", lambda: UNet(1, classes=("a", "b"))),
+    "extra channels below 0": ("extra_channels", lambda: UNet(1, extra_channels=-1)),
     "dropout of 1": ("dropout", lambda: UNet(1, dropout=1.0)),
+    "dropout is NaN": ("dropout", lambda: UNet(1, dropout=float("nan"))),
+    "x is a list": ("x", lambda: plain([[0.0]], c_noise)),
+    "x of bytes": ("x.dtype", lambda: plain(x.byte(), c_noise)),
     "wrong image channels": ("x.shape", lambda: plain(x.expand(2, 3, 8, 8), c_noise)),
-    "size not divisible": ("x.shape", lambda: plain(x[..., :6], c_noise)),
+    "height not divisible": ("x.shape", lambda: plain(x[:, :, :6], c_noise)),
+    "width not divisible": ("x.shape", lambda: plain(x[..., :6], c_noise)),
     "no channel axis": ("x.shape", lambda: plain(x[:, 0], c_noise)),
     "one c_noise too many": ("c_noise.shape", lambda: plain(x, torch.zeros(3))),
-    "c_noise is one number": ("c_noise.shape", lambda: plain(x, torch.tensor(0.0))),
+    "c_noise is a 0-d tensor": ("c_noise.shape", lambda: plain(x, torch.tensor(0.0))),
+    "c_noise is a number": ("c_noise", lambda: plain(x, 0.5)),
+    "c_noise of integers": ("c_noise", lambda: plain(x, torch.tensor([1, 2]))),
     "labels for a network without classes": (
         "labels",
         lambda: plain(x, c_noise, torch.tensor([0, 1])),
     ),
-    "label out of range": ("labels", lambda: conditional(x, c_noise, torch.tensor([0, 4]))),
-    "label below 0": ("labels", lambda: conditional(x, c_noise, torch.tensor([-1, 0]))),
     "labels are floats": ("labels", lambda: conditional(x, c_noise, torch.tensor([0.0, 1.0]))),
     "labels are a list": ("labels", lambda: conditional(x, c_noise, [0, 1])),
-    "one label for two": ("labels", lambda: conditional(x, c_noise, torch.tensor([0]))),
+    "one label for two": ("labels.shape", lambda: conditional(x, c_noise, torch.tensor([0]))),
 }
 
 
