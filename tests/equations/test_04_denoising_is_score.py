@@ -168,7 +168,7 @@ def test_prediction_conversions(tolerance, sigma):
     a, b = np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)
     x_t = a * x
     eps = (x - points) / sigma  # the noise, had the data been points[i]
-    # the quantity for each i; as a function of D (ours, VP); D from it (ours, VP); weight (ours, VP)
+    # the quantity for each i; as a function of D (ours, VP); D from it (both); weight (both)
     quantities = {
         "eps": (
             eps,

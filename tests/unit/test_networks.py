@@ -217,13 +217,15 @@ def test_compiles_into_one_graph():
 
 
 def test_forward_derivatives_are_differences():
-    network = conditional_unet().double()
-    x, c_noise = (a.double() for a in inputs(2, 1, 8, 8))
-    labels, v, w = torch.tensor([1, -1]), torch.randn_like(x), torch.ones_like(c_noise)
-    f = lambda h: network(x + h * v, c_noise + h * w, labels)
+    network, labels = conditional_unet().requires_grad_(False), torch.tensor([1, -1])
+    x, c_noise = inputs(2, 1, 8, 8)
+    v, w = torch.randn_like(x), torch.ones_like(c_noise)
     F, slope = torch.func.jvp(lambda *a: network(*a, labels), (x, c_noise), (v, w))
-    assert max_abs(F, f(0)) == 0
-    assert max_abs(slope, (f(1e-5) - f(-1e-5)) / 2e-5) < 1e-6 * float(slope.detach().abs().max())
+    assert max_abs(F, network(x, c_noise, labels)) < 1e-5
+    network, x, c_noise, v, w = (a.double() for a in (network, x, c_noise, v, w))
+    f = lambda h: network(x + h * v, c_noise + h * w, labels)
+    difference = (f(1e-5) - f(-1e-5)) / 2e-5
+    assert max_abs(slope, difference) < 1e-4 * float(difference.detach().abs().max())
 
 
 def test_vmap_maps_over_sets_of_samples():
