@@ -171,7 +171,7 @@ def classes(argument: str, labels: Any, x: torch.Tensor) -> None:
 
 
 def per_sample(
-    coefficient: Any, x: torch.Tensor, argument: str = "per-sample coefficient"
+    coefficient: Any, x: torch.Tensor, argument: str = "per-sample coefficients"
 ) -> torch.Tensor:
     """A scalar or (B,) coefficient in the type of ``x``, shaped to multiply ``x`` (B, ...)."""
     coefficient = torch.as_tensor(coefficient).to(device=x.device, dtype=x.dtype)

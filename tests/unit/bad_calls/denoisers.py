@@ -65,6 +65,7 @@ def of_labels(f):
         (lambda: f(forbidden, -2), "labels = -2: must be an integer, or integers (B,), ≥ -1"),
         (lambda: f(forbidden, 2**70), "labels = 1180591620717411303424: must be an integer"),
         (lambda: f(forbidden, []), "labels = []: must be an integer, or integers (B,)"),
+        (lambda: f(forbidden, X[:0, 0].long()), "labels = []: must be an integer, or integers"),
         (lambda: f(forbidden, [[1], [2]]), "labels = [[1], [2]]: must be an integer"),
         (lambda: f(forbidden, {"label": 1}), "labels = {'label': 1}: must be an integer"),
         (lambda: f(forbidden, 3, None), "guidance = None: must be a finite number"),

@@ -27,6 +27,7 @@ BAD = {
         (lambda: of_seeds(None), "seeds = None: must be one or more integers ≥ 0"),
         (lambda: of_seeds(3), "seeds = 3: must be one or more integers ≥ 0"),
         (lambda: of_seeds([]), "seeds = []: must be one or more integers ≥ 0"),
+        (lambda: of_seeds(torch.zeros(0).long()), "seeds = []: must be one or more integers ≥ 0"),
         (lambda: of_seeds(range(0)), "seeds = range(0, 0): must be one or more integers ≥ 0"),
         (lambda: of_seeds([-1, 2]), "seeds = [-1, 2]: must be one or more integers ≥ 0"),
         (lambda: of_seeds([0.5, 1]), "seeds = [0.5, 1]: must be one or more integers ≥ 0"),
@@ -62,6 +63,7 @@ BAD = {
         (lambda: run(batch_size=2.5), "batch_size = 2.5: must be an integer ≥ 1"),
         (lambda: run(batch_size=None), "batch_size = None: must be an integer ≥ 1"),
         (lambda: run(device="toaster"), "device = 'toaster': must be a device of this machine"),
+        (lambda: run(device=10**400), "device = 1000000000"),
         (lambda: run(device=3.5), "device = 3.5: must be a device of this machine"),
         (lambda: run(device="cuda:99"), "device = 'cuda:99': must be a device of this machine"),
     ]
