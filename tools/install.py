@@ -187,9 +187,13 @@ def install() -> str | None:
 
     cuda = sys.platform == "linux" and not cpu
     sizes = (2.8, 6.5, "about 5 minutes") if cuda else (0.5, 2, "about 2 minutes")
-    say(f"Installing into .venv with {'uv' if uv else 'pip'}: about {SIZES.format(*sizes)}.")
-    if cuda:
-        say("  Most of it is CUDA, which PyTorch brings; `make TORCH=cpu` leaves it out.")
+    tool = "uv" if uv else "pip"
+    if (VENV / "installed").exists():
+        say(f"Bringing .venv up to date with {tool}.")
+    else:
+        say(f"Installing into .venv with {tool}: about {SIZES.format(*sizes)}.")
+        if cuda:
+            say("  Most of it is CUDA, which PyTorch brings; `make TORCH=cpu` leaves it out.")
     what = [*constraints, "-e", ".[book,test]"]
     build = ["--torch-backend", "cpu"] if cpu else []
     done = uv and run([uv, "pip", "install", "--python", PYTHON, *build, *what], environment)
