@@ -15,6 +15,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
+from torch.utils.tensorboard import SummaryWriter
 from training_run import loss, run, small
 
 from fewstep import _files, checkpoints, data, losses, preconditioning, toys, training
@@ -488,6 +489,8 @@ def test_the_log_of_a_resumed_run_is_that_of_a_straight_one(digits, tmp_path):
     beyond = '{"step": 60, "seconds": 1, "loss": 7.0}\n{"step": 8'
     with open(tmp_path / "b" / "log.jsonl", "a") as file:
         file.write(beyond)
+    with SummaryWriter(str(tmp_path / "b")) as board:
+        board.add_scalar("loss", 7.0, 60)
     assert go(tmp_path / "b") == straight
     board = EventAccumulator(str(tmp_path / "b")).Reload()
     assert [event.step for event in board.Scalars("loss")] == [x["step"] for x in straight]
