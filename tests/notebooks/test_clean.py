@@ -1,6 +1,8 @@
 """What every notebook keeps to, so that it reads well here, on the site and on Colab."""
 
+import ast
 import re
+import sys
 from pathlib import Path
 from statistics import median
 
@@ -44,6 +46,19 @@ def test_begins_with_a_title_and_the_setup_cell(notebook):
     assert tagged == code(notebook)[:1], (
         "the first code cell, and no other, carries the tag 'setup'"
     )
+
+
+def test_fewstep_is_imported_before_torch(notebook):
+    # The library sets how PyTorch's threads wait, which counts only before torch is loaded.
+    modules = []
+    for node in ast.walk(ast.parse(code(notebook)[0].source)):
+        if isinstance(node, ast.ImportFrom):
+            modules.append(node.module)
+        elif isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+    roots = [module.split(".")[0] for module in modules]
+    others = [root for root in roots if root not in sys.stdlib_module_names]
+    assert others[:1] == ["fewstep"], f"the setup cell imports {others} in this order"
 
 
 def test_is_mostly_prose_in_small_steps(notebook):

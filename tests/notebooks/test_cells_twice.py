@@ -1,0 +1,80 @@
+"""A cell run again says the same: it makes what it trains anew and seeds what it draws."""
+
+import copy
+import difflib
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
+SHOWN = ("text/plain", "text/markdown", "text/html")
+SECONDS = re.compile(r"(?<![\w.])\d+(\.\d+)? s(?![\w(])")
+PNG = re.compile(r"(?<=data:image/png;base64,)[\w+/=]+")
+
+
+def says(cell):
+    """What the page shows of a cell: printed lines, texts, tables and pictures.
+
+    Not stderr: progress bars hold times, and Python shows a warning only once.
+    """
+    lines = []
+    for output in cell.outputs:
+        if output.output_type == "stream" and output.name == "stdout":
+            lines.append(output.text)
+        elif "data" in output:
+            lines += [output.data[kind] for kind in SHOWN if kind in output.data]
+    return SECONDS.sub("… s", "".join(lines)).splitlines()
+
+
+def different(first, again):
+    """The lines that differ, with pictures in short: "" where both cells say the same."""
+    short = lambda line: PNG.sub(lambda match: f"PNG {hash(match.group()):x}", line)[:300]
+    lines = difflib.unified_diff(says(first), says(again), "first", "again", n=0, lineterm="")
+    return "\n".join(map(short, lines))
+
+
+def run_again(notebook, folder="."):
+    """For each code cell the lines that change when it is run twice in a row, and after that once
+    more with all others from the top: there a cell shows what its predecessors' second run moved.
+
+    All in one kernel.
+    """
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    first, second, third = ([copy.deepcopy(cell) for cell in cells] for _ in range(3))
+    order = [cell for pair in zip(first, second) for cell in pair] + third
+    for number, cell in enumerate(order):
+        cell.id = f"cell-{number}"
+    run = nbformat.v4.new_notebook(cells=order, metadata=notebook.metadata)
+    NotebookClient(run, timeout=120, resources={"metadata": {"path": folder}}).execute()
+    found = {}
+    for cell, one, two, three in zip(cells, first, second, third):
+        for when, again in (("at once", two), ("from the top", three)):
+            if lines := different(one, again):
+                found[f"{cell.id}, run again {when}"] = lines
+    return found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cell_run_again_says_the_same(path, monkeypatch):
+    monkeypatch.setenv("FEWSTEP_SCALE", "smoke")
+    monkeypatch.setenv("FEWSTEP_STATIC", "1")  # all frames of a slider, as HTML without identifiers
+    monkeypatch.delenv("FEWSTEP_RECORD", raising=False)
+    found = run_again(nbformat.read(path, as_version=4), path.parent)
+    assert not found, "\n".join(f"{where}:\n{lines}" for where, lines in found.items())
+
+
+def test_finds_what_trains_further_and_what_draws_on():
+    sources = [
+        "import random\nrandom.seed(0)\nweights = []",
+        "weights.append(1)\nprint(len(weights), 'weights in', 3.5 * len(weights), 's')",
+        "drawn = random.random()",
+        "drawn",
+        "print('trained in', id(drawn) % 60, 's')",
+    ]
+    cells = [nbformat.v4.new_code_cell(source, id=f"c{k}") for k, source in enumerate(sources)]
+    found = run_again(nbformat.v4.new_notebook(cells=cells))
+    assert set(found) == {"c1, run again at once", "c3, run again from the top"}
+    assert "-1 weights in … s\n+2 weights in … s" in found["c1, run again at once"]
