@@ -14,8 +14,9 @@ Steps with parameters are bound with ``functools.partial``: ``partial(rk2, alpha
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from math import inf, log, sqrt
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from tqdm.auto import tqdm
@@ -24,6 +25,7 @@ from . import _checks, grids
 from ._checks import count, describe, finite, function, number, require, same_shape, state
 from .processes import EDM, Instant, Process
 
+Step = TypeVar("Step", bound=Callable[..., torch.Tensor])
 Generators = torch.Generator | Sequence[torch.Generator] | None
 
 
@@ -86,18 +88,29 @@ def _called(flow: Any, x: Any, **instants: Any) -> None:
             raise ValueError(f"{name} = {describe(instant)}: must be an Instant, as flow.at(t)")
 
 
+def _step(step: Step) -> Step:
+    """Checks the kinds of a step's arguments, so that the step itself is the algorithm alone."""
+
+    @wraps(step)
+    def checked(flow: Flow, x: torch.Tensor, now: Instant, then: Instant, **options: Any) -> Any:
+        _called(flow, x, now=now, then=then)
+        return step(flow, x, now, then, **options)
+
+    return cast(Step, checked)
+
+
+@_step
 def euler(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.Tensor:
     """x + h dx/dt: order 1, one call a step."""
-    _called(flow, x, now=now, then=then)
     return x + (then.t - now.t) * flow.velocity(x, now)
 
 
+@_step
 def heun(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.Tensor:
     """The trapezoidal rule with an Euler predictor (Karras et al. 2022, algorithm 1).
 
     Order 2, two calls a step; one for the last to σ = 0, where the slope is 0/0.
     """
-    _called(flow, x, now=now, then=then)
     h = then.t - now.t
     d = flow.velocity(x, now)
     x_then = x + h * d
@@ -106,6 +119,7 @@ def heun(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.Tens
     return x + h * (d + flow.velocity(x_then, then)) / 2
 
 
+@_step
 def rk2(
     flow: Flow, x: torch.Tensor, now: Instant, then: Instant, alpha: float = 1.0
 ) -> torch.Tensor:
@@ -113,7 +127,6 @@ def rk2(
 
     alpha: in (0, 1]: 1 Heun, ½ midpoint, ⅔ Ralston.
     """
-    _called(flow, x, now=now, then=then)
     number("alpha", alpha, above=0, at_most=1)
     h = then.t - now.t
     d = flow.velocity(x, now)
@@ -124,6 +137,7 @@ def rk2(
     return x + h * ((1 - 1 / (2 * alpha)) * d + 1 / (2 * alpha) * d_middle)
 
 
+@_step
 def ddim(
     flow: Flow, x: torch.Tensor, now: Instant, then: Instant, eta: float = 0.0
 ) -> torch.Tensor:
@@ -134,7 +148,6 @@ def ddim(
 
     eta: 0 none, 1 as much as the posterior of DDPM.
     """
-    _called(flow, x, now=now, then=then)
     number("eta", eta, at_least=0, at_most=1)
     D = flow.denoise(x, now)
     eps = (x / now.s - D) / now.sigma
@@ -143,13 +156,13 @@ def ddim(
     return then.s * (x_then + sigma_eta * flow.noise(x) if sigma_eta > 0 else x_then)
 
 
+@_step
 def dpmpp_2m(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.Tensor:
     """DPM-Solver++(2M): order 2 in λ = −ln σ, one call a step (Lu et al. 2022, algorithm 2).
 
     Extrapolates from the last denoiser output. The first step, and that to σ = 0, where
     h = λ_next − λ is infinite, are of order 1.
     """
-    _called(flow, x, now=now, then=then)
     before = flow.last
     D = flow.denoise(x, now)
     ratio = then.sigma / now.sigma  # e^{-h}
@@ -160,6 +173,7 @@ def dpmpp_2m(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.
     return then.s * (ratio * x / now.s + (1 - ratio) * D)
 
 
+@_step
 def euler_maruyama(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.Tensor:
     """One step of the reverse SDE dx = (f x − g² ∇log p) dt + g dw̄ (Song et al. 2021).
 
@@ -167,7 +181,6 @@ def euler_maruyama(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> 
     to σ = 0 only denoises: noise added there would stay, and the score, which grows as 1/σ, is too
     steep for a plain step.
     """
-    _called(flow, x, now=now, then=then)
     D = flow.denoise(x, now)
     if then.sigma == 0:
         return then.s * D
@@ -176,12 +189,12 @@ def euler_maruyama(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> 
     return x + h * (now.f * x - now.g**2 * score) + now.g * sqrt(-h) * flow.noise(x)
 
 
+@_step
 def ancestral(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.Tensor:
     """DDPM's sampler: a draw from q(x_next | x, x_0) with D for x_0 (Ho et al. 2020, algorithm 2).
 
     One call a step.
     """
-    _called(flow, x, now=now, then=then)
     D = flow.denoise(x, now)
     keep = (then.sigma / now.sigma) ** 2
     x_then = D + keep * (x / now.s - D)

@@ -11,28 +11,33 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 SHOWN = ("text/plain", "text/markdown", "text/html")
+WIDGET = "application/vnd.jupyter.widget-view+json"
 SECONDS = re.compile(r"(?<![\w.])\d+(\.\d+)? s(?![\w(])")
 PNG = re.compile(r"(?<=data:image/png;base64,)[\w+/=]+")
 
 
-def says(cell):
-    """What the page shows of a cell: printed lines, texts, tables and pictures.
+def says(cell, widgets):
+    """What the page shows of a cell: printed lines, texts, tables, pictures; of a slider the first.
 
     Not stderr: progress bars hold times, and Python shows a warning only once.
     """
-    lines = []
+    parts = []
     for output in cell.outputs:
         if output.output_type == "stream" and output.name == "stdout":
-            lines.append(output.text)
+            parts.append(output.text)  # in as many pieces as it came
         elif "data" in output:
-            lines += [output.data[kind] for kind in SHOWN if kind in output.data]
-    return SECONDS.sub("… s", "".join(lines)).splitlines()
+            parts += [f"\n{output.data[kind]}\n" for kind in SHOWN if kind in output.data]
+            if WIDGET in output.data:
+                box = widgets[output.data[WIDGET]["model_id"]]
+                inside = [widgets[name.removeprefix("IPY_MODEL_")] for name in box["children"]]
+                parts += [f"\n{part['value']}\n" for part in inside if "value" in part]
+    return SECONDS.sub("… s", "".join(parts)).splitlines()
 
 
 def different(first, again):
-    """The lines that differ, with pictures in short: "" where both cells say the same."""
+    """The lines that differ, with pictures in short: "" where both say the same."""
     short = lambda line: PNG.sub(lambda match: f"PNG {hash(match.group()):x}", line)[:300]
-    lines = difflib.unified_diff(says(first), says(again), "first", "again", n=0, lineterm="")
+    lines = difflib.unified_diff(first, again, "first", "again", n=0, lineterm="")
     return "\n".join(map(short, lines))
 
 
@@ -48,11 +53,13 @@ def run_again(notebook, folder="."):
     for number, cell in enumerate(order):
         cell.id = f"cell-{number}"
     run = nbformat.v4.new_notebook(cells=order, metadata=notebook.metadata)
-    NotebookClient(run, timeout=120, resources={"metadata": {"path": folder}}).execute()
+    client = NotebookClient(run, timeout=120, resources={"metadata": {"path": folder}})
+    client.execute()
     found = {}
     for cell, one, two, three in zip(cells, first, second, third):
         for when, again in (("at once", two), ("from the top", three)):
-            if lines := different(one, again):
+            before, after = (says(part, client.widget_state) for part in (one, again))
+            if lines := different(before, after):
                 found[f"{cell.id}, run again {when}"] = lines
     return found
 
@@ -60,8 +67,8 @@ def run_again(notebook, folder="."):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_cell_run_again_says_the_same(path, monkeypatch):
     monkeypatch.setenv("FEWSTEP_SCALE", "smoke")
-    monkeypatch.setenv("FEWSTEP_STATIC", "1")  # all frames of a slider, as HTML without identifiers
-    monkeypatch.delenv("FEWSTEP_RECORD", raising=False)
+    for variable in ("FEWSTEP_STATIC", "FEWSTEP_RECORD"):
+        monkeypatch.delenv(variable, raising=False)
     found = run_again(nbformat.read(path, as_version=4), path.parent)
     assert not found, "\n".join(f"{where}:\n{lines}" for where, lines in found.items())
 
@@ -72,7 +79,7 @@ def test_finds_what_trains_further_and_what_draws_on():
         "weights.append(1)\nprint(len(weights), 'weights in', 3.5 * len(weights), 's')",
         "drawn = random.random()",
         "drawn",
-        "print('trained in', id(drawn) % 60, 's')",
+        "import time\nprint('trained in', time.time_ns() % 60, 's', flush=True)",
     ]
     cells = [nbformat.v4.new_code_cell(source, id=f"c{k}") for k, source in enumerate(sources)]
     found = run_again(nbformat.v4.new_notebook(cells=cells))
