@@ -16,7 +16,7 @@ INSTALLED := .venv/installed
 # once makes them twice slower on an idle one.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: book test lint format lab serve record bench colab clean again
+.PHONY: book test lint format lab serve record rehearse bench colab clean again
 
 book: $(INSTALLED)  ## execute the notebooks and build the site
 	@$(BIN)/python tools/build.py
@@ -44,6 +44,9 @@ serve: book  ## show the site on this machine
 
 record: $(INSTALLED)  ## run NOTEBOOKS and write what they record to results/
 	FEWSTEP_RECORD=1 $(BIN)/jupyter execute $(NOTEBOOKS)
+
+rehearse: $(INSTALLED)  ## the gpu scale on a CPU, cut short: what it would cost
+	$(BIN)/python tools/rehearse.py --record
 
 bench: $(INSTALLED)  ## measure speed and memory
 	$(BIN)/python benchmarks/run.py
