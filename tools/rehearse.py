@@ -185,6 +185,11 @@ def rehearse(path: Path) -> Bill:
     return bill
 
 
+def stated(row: dict[str, Any], device: str) -> int:
+    """Minutes as a notebook states them: the networks on the GPU, the rest as on this CPU."""
+    return max(1, round(row[f"minutes on a {device}"] + row["seconds of the rest, here"] / 60))
+
+
 def row(path: Path, bill: Bill) -> dict[str, Any]:
     """What the table says of a notebook."""
     return {
