@@ -19,18 +19,19 @@ PNG = re.compile(r"(?<=data:image/png;base64,)[\w+/=]+")
 def says(cell, widgets):
     """What the page shows of a cell: printed lines, texts, tables, pictures; of a slider the first.
 
-    Not stderr: progress bars hold times, and Python shows a warning only once.
+    Neither stderr nor progress bars, which hold times and come only where it takes long.
     """
     parts = []
     for output in cell.outputs:
         if output.output_type == "stream" and output.name == "stdout":
             parts.append(output.text)  # in as many pieces as it came
+        elif WIDGET in output.get("data", {}):
+            box = widgets[output.data[WIDGET]["model_id"]]
+            inside = [widgets[name.removeprefix("IPY_MODEL_")] for name in box["children"]]
+            values = [str(part.get("value", "")) for part in inside]
+            parts += [f"\n{value}\n" for value in values if "<img" in value]
         elif "data" in output:
             parts += [f"\n{output.data[kind]}\n" for kind in SHOWN if kind in output.data]
-            if WIDGET in output.data:
-                box = widgets[output.data[WIDGET]["model_id"]]
-                inside = [widgets[name.removeprefix("IPY_MODEL_")] for name in box["children"]]
-                parts += [f"\n{part['value']}\n" for part in inside if "value" in part]
     return SECONDS.sub("… s", "".join(parts)).splitlines()
 
 
