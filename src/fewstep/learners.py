@@ -150,7 +150,8 @@ class Learner:
         if self._accelerator.num_processes > 1:
             _average_gradients(parameters, self._accelerator)
         if self.clip_norm is not None:
-            self._accelerator.unscale_gradients(self._steppers[name])
+            if self._accelerator.scaler is not None:
+                self._accelerator.scaler.unscale_(self.optimizers[name])
             nn.utils.clip_grad_norm_(parameters, self.clip_norm)
         factor = self.schedule(self._step)
         for group, rate in zip(self.optimizers[name].param_groups, self._rates[name]):

@@ -11,6 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -65,12 +66,16 @@ def equal(a, b):
 
 def killed(command, checkpoint, out):
     """Start it, and SIGKILL it and its children some time after the first checkpoint."""
-    process = subprocess.Popen(command, env=ENVIRONMENT, start_new_session=True)
+    process = subprocess.Popen(command, env=ENVIRONMENT)
     while not checkpoint.exists():
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.005)
     time.sleep(random.uniform(0, 0.4))
-    os.killpg(process.pid, signal.SIGKILL)
+    workers = psutil.Process(process.pid).children(recursive=True)  # in sessions of their own
+    for worker in workers:
+        worker.kill()
+    process.kill()
+    psutil.wait_procs(workers, timeout=10)
     assert process.wait() == -signal.SIGKILL and not out.exists(), "ended before it was killed"
 
 
