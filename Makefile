@@ -11,11 +11,6 @@ NOTEBOOKS ?= notebooks/*.ipynb
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-# Waiting OpenMP threads soon sleep instead of spinning on: on a machine that also does something
-# else, long spinning made the small operations of the notebooks thirty times slower; sleeping at
-# once makes them twice slower on an idle one.
-export GOMP_SPINCOUNT ?= 10000
-
 .PHONY: book test lint format lab serve record rehearse bench colab clean again
 
 book: $(INSTALLED)  ## execute the notebooks and build the site
