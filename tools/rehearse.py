@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-STEPS, ROWS = 2, 4
+STEPS, ROWS, SMALL = 2, 4, 64
 
 # Peaks in TFLOP/s of float32 and float64 from the makers' data sheets; small networks reach a
 # fraction. The share is an assumption, on the safe side, until a run on a GPU is recorded.
@@ -123,7 +123,9 @@ def rehearse(path: Path) -> Bill:
         return replace(history, losses={name: fill(v) for name, v in history.losses.items()})
 
     def few_samples(denoiser: Any, x: Any, sigmas: Any, *arguments: Any, **options: Any) -> Any:
+        network = isinstance(getattr(denoiser, "denoiser", denoiser), torch.nn.Module)
         n, per_call = len(x), [0.0]
+        rows = n if network and n <= SMALL else min(n, ROWS)  # a notebook may check a small set
 
         def watched(x: Any, sigma: Any) -> Any:
             if per_call[0]:
@@ -133,16 +135,15 @@ def rehearse(path: Path) -> Bill:
             per_call[0] = operations[0] / len(x)
             return D
 
-        few, few_x = denoiser, x[:ROWS]
+        few, few_x = denoiser, x[:rows]
         if getattr(denoiser, "labels", None) is not None and denoiser.labels.ndim:
-            few = replace(denoiser, labels=denoiser.labels[:ROWS])
+            few = replace(denoiser, labels=denoiser.labels[:rows])
         calls_each = getattr(denoiser, "calls", 1)
         watched.calls = calls_each  # type: ignore[attr-defined]
         if isinstance(options.get("generator"), list):
-            options["generator"] = options["generator"][:ROWS]
+            options["generator"] = options["generator"][:rows]
         out = sample(watched, few_x, sigmas, *arguments, **options)
         calls = out.nfe // calls_each
-        network = isinstance(getattr(denoiser, "denoiser", denoiser), torch.nn.Module)
         if network:
             bill.single += per_call[0] * calls * n
             bill.network_calls += out.nfe * n
@@ -183,11 +184,6 @@ def rehearse(path: Path) -> Bill:
     exec(compile(code, str(path), "exec"), {"__name__": "__main__"})
     bill.seconds = time.perf_counter() - start - cut[0]
     return bill
-
-
-def stated(row: dict[str, Any], device: str) -> int:
-    """Minutes as a notebook states them: the networks on the GPU, the rest as on this CPU."""
-    return max(1, round(row[f"minutes on a {device}"] + row["seconds of the rest, here"] / 60))
 
 
 def row(path: Path, bill: Bill) -> dict[str, Any]:
