@@ -198,9 +198,8 @@ def test_vp(tolerance, beta_d, beta_min):
 @pytest.mark.equation("subvp-s-sigma", tolerance=1e-11, unit="relative")
 @pytest.mark.parametrize("beta_d, beta_min", [(19.9, 0.1), (0.0, 2.0), (7.0, 0.01)])
 def test_sub_vp(tolerance, beta_d, beta_min):
-    """Integrates f = −β/2 and g²/s² of the sub-VP process, g as Song et al.
-
-    state it, and compares with the closed forms at four times, for three schedules.
+    """Integrates f = −β/2 and g²/s² of the sub-VP process, g as Song et al. state it, and compares
+    with the closed forms at four times, for three schedules.
     """
     beta, growth = lambda t: beta_min + beta_d * t, lambda t: beta_min * t + beta_d * t**2 / 2
     g = lambda t: np.sqrt(beta(t) * -np.expm1(-2 * growth(t)))

@@ -118,9 +118,9 @@ def test_from_sde_finds_vp():
 
 
 def test_from_sde_finds_sub_vp():
-    """Song et al. 2021, eq.
+    """σ = 2 sinh(B/2) (Song et al. 2021, eq. 29).
 
-    29: x_t has mean e^{−B/2} x_0 and standard deviation 1 − e^{−B}, so σ = 2 sinh(B/2).
+    There x_t has mean e^{−B/2} x_0 and standard deviation 1 − e^{−B}.
     """
     t = torch.linspace(0.001, 1, 101, dtype=torch.float64)
     assert max_abs(SUB_VP.s(t), torch.exp(-growth(t) / 2)) < 1e-10
