@@ -11,4 +11,4 @@ import os
 # holds one of the cores, they spin in vain: a training step beside it took twenty times as long as
 # with threads that soon go to sleep. The OpenMP library reads this once, when torch is loaded.
 if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "100")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -20,7 +20,7 @@ if it had not been, and two processes train as one.
 import copy
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,32 +131,36 @@ class Learner:
         """
         raise NotImplementedError(f"{type(self).__name__} must define step(batch)")
 
-    def update(self, name: str, loss: torch.Tensor) -> None:
-        """One step of optimizer ``name`` down the gradient of ``loss``, a tensor ().
+    def update(self, names: str | Sequence[str], loss: torch.Tensor) -> None:
+        """One step of an optimizer, or of several over one loss, down its gradient.
 
+        names: of the optimizers.  loss: a tensor ().
         Gradients start from zero, are averaged over processes and clipped.
         The averages of the weights follow at the end of the whole step.
         """
         if self._accelerator is None:
             raise RuntimeError("update works inside of training.run, which calls step")
-        if name not in self.optimizers:
-            raise ValueError(f"update({name!r}): must be one of {', '.join(self.optimizers)}")
+        named = [names] if isinstance(names, str) else names
+        if any(name not in self.optimizers for name in named):
+            raise ValueError(f"update({names!r}): must be one of {', '.join(self.optimizers)}")
         if not isinstance(loss, torch.Tensor) or loss.ndim:
             shape = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
-            raise ValueError(f"update({name!r}, loss): loss is {shape}: must be a tensor ()")
-        parameters = self._trained[name]
-        self.optimizers[name].zero_grad()
+            raise ValueError(f"update({names!r}, loss): loss is {shape}: must be a tensor ()")
+        for name in named:
+            self.optimizers[name].zero_grad()
         self._accelerator.backward(loss)
-        if self._accelerator.num_processes > 1:
-            _average_gradients(parameters, self._accelerator)
-        if self.clip_norm is not None:
-            if self._accelerator.scaler is not None:
-                self._accelerator.scaler.unscale_(self.optimizers[name])
-            nn.utils.clip_grad_norm_(parameters, self.clip_norm)
         factor = self.schedule(self._step)
-        for group, rate in zip(self.optimizers[name].param_groups, self._rates[name]):
-            group["lr"] = rate * factor
-        self._steppers[name].step()
+        for name in named:
+            optimizer, parameters = self.optimizers[name], self._trained[name]
+            if self._accelerator.num_processes > 1:
+                _average_gradients(parameters, self._accelerator)
+            if self.clip_norm is not None:
+                if self._accelerator.scaler is not None:
+                    self._accelerator.scaler.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+            for group, rate in zip(optimizer.param_groups, self._rates[name]):
+                group["lr"] = rate * factor
+            self._steppers[name].step()
 
     def describe(self) -> dict[str, Description]:
         """All that tells this learner from another, for checkpoints.
@@ -230,14 +234,15 @@ class DenoisingLearner(Learner):
 
     x0: (b, ...) clean data.  u: (b,) uniform inside (0, 1): the loss makes its noise level from it.
     noise: like x0, standard normal.  labels: (b,) or None.
-    optimizer: over the denoiser's parameters.  half_life: of the average, in images.
+    optimizers: name -> optimizer over parameters of the denoiser, as ``optimizers.muon`` gives.
+    half_life: of the average, in images.
     """
 
     def __init__(
         self,
         denoiser: nn.Module,
         loss: Callable[..., torch.Tensor],
-        optimizer: torch.optim.Optimizer,
+        optimizers: Mapping[str, torch.optim.Optimizer],
         half_life: float,
         *,
         schedule: Callable[[int], float] = constant,
@@ -246,7 +251,7 @@ class DenoisingLearner(Learner):
         function("loss", loss, "(denoiser, x0, u, noise, labels) -> (b,)")
         super().__init__(
             {"denoiser": denoiser},
-            {"denoiser": optimizer},
+            optimizers,
             {"denoiser": half_life},
             schedule=schedule,
             clip_norm=clip_norm,
@@ -254,7 +259,7 @@ class DenoisingLearner(Learner):
         self.loss = loss
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One step of the optimizer on the mean of the per-sample losses."""
+        """One step of the optimizers on the mean of the per-sample losses."""
         u, noise = batch.uniform("u"), batch.normal("noise", *batch.x.shape[1:])
         losses = self.loss(self.modules["denoiser"], batch.x, u, noise, batch.labels)
         if not isinstance(losses, torch.Tensor) or losses.shape != u.shape:
@@ -264,7 +269,7 @@ class DenoisingLearner(Learner):
                 f"({len(u)},), one number per sample"
             )
         mean = losses.mean()
-        self.update("denoiser", mean)
+        self.update(list(self.optimizers), mean)
         return {"loss": mean}
 
 
@@ -290,15 +295,15 @@ def update_average(average: nn.Module, module: nn.Module, decay: float) -> None:
         ours.copy_(theirs)
 
 
-def learning_rate_at(
-    step: int, learning_rate: float, warmup: int = 0, cosine: int | bool = False
-) -> float:
-    """Learning rate of a step: a linear rise over ``warmup`` steps, then constant, or falling.
+def rate_factor(step: int, warmup: int = 0, decay: str = "none", steps: int = 1) -> float:
+    """Factor of the learning rate at a step: a linear rise over ``warmup`` steps, then a fall.
 
-    cosine: the number of all steps for half a cosine down to 0 at the last one; False for none.
+    decay: "none", "linear", or "cosine" (half of one), down to 0 after so many steps.
     """
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
-    return learning_rate * rise * (0.5 * (1 + math.cos(math.pi * step / cosine)) if cosine else 1.0)
+    left = 1 - step / steps
+    fall = {"none": 1.0, "linear": left, "cosine": 0.5 - 0.5 * math.cos(math.pi * left)}
+    return rise * fall[decay]
 
 
 def _average_gradients(parameters: list[nn.Parameter], accelerator: Any) -> None:

@@ -170,6 +170,13 @@ class UNet(nn.Module):
                 h = layer(F.interpolate(h, scale_factor=2, mode="nearest"))
         return self.last(h)
 
+    def hidden_weights(self) -> list[nn.Parameter]:
+        """Weights that map one hidden layer to another, all but those of the noise embedding: what
+        ``optimizers.muon`` is for.
+        """
+        blocks = [*self.down, self.middle, *self.up]
+        return [p for block in blocks for p in block.parameters() if p.ndim >= 2]
+
     def _embedding(self, c_noise: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         powers = torch.arange(self.frequencies, device=c_noise.device) / self.frequencies
         angles = c_noise[:, None] * torch.exp(-log(10_000) * powers)

@@ -9,7 +9,7 @@ two processes give the result of one.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from ._files import check_room
 from ._logs import Log
 from ._state import State
 from .hooks import Every, call
-from .learners import Batch, DenoisingLearner, Learner, learning_rate_at
+from .learners import Batch, DenoisingLearner, Learner, rate_factor
 from .randomness import batch_rows, seed_modules, uniform
 
 GATHER = 50  # steps between two looks at the losses, for which a GPU has to be waited for
@@ -65,13 +65,14 @@ def train(
     *,
     steps: int,
     batch_size: int,
-    learning_rate: float,
+    learning_rate: float | None = None,
+    optimizers: Mapping[str, torch.optim.Optimizer] | None = None,
     labels: torch.Tensor | None = None,
     seed: int = 0,
     drop_labels: float = 0.0,
     ema_half_life: float | None = None,
     warmup: int = 0,
-    cosine: bool = False,
+    decay: str = "none",
     clip_norm: float | None = None,
     mixed_precision: str = "no",
     checkpoint: str | Path | None = None,
@@ -80,12 +81,15 @@ def train(
     hooks: Sequence[Every] = (),
     progress: bool = True,
 ) -> TrainingResult:
-    """Train a denoiser with Adam; return it with the average of its weights.
+    """Train a denoiser; return it with the average of its weights.
 
     denoiser: an nn.Module, called as ``denoiser(x, sigma, labels)``.
     loss: ``loss(denoiser, x0, u, noise, labels) -> (B,)``, which draws nothing itself (see
     ``learners.DenoisingLearner``).
-    learning_rate: after ``warmup`` steps of linear rise; with ``cosine`` it falls to 0 at the end.
+    learning_rate: of Adam; or, instead of it, optimizers: name -> optimizer over the denoiser's
+    parameters, such as ``optimizers.muon(denoiser)``.
+    warmup: steps of linear rise.  decay: of the learning rates after it, "none", "linear" or
+    "cosine", down to 0 at the end.
     clip_norm: largest gradient norm, or None.
     ema_half_life: in images, by default a twentieth of the whole training.
     All others: see ``run``.
@@ -96,20 +100,24 @@ def train(
     kind = type(denoiser).__name__
     require(trainable, "denoiser", kind, "a module with parameters to train")
     steps, batch_size = count("steps", steps), count("batch_size", batch_size)
-    learning_rate = number("learning_rate", learning_rate, above=0)
-    require(isinstance(cosine, bool), "cosine", cosine, "True or False")
+    decay = choice("decay", decay, ("none", "linear", "cosine"))
+    if optimizers is None:
+        rate = number("learning_rate", learning_rate, above=0)
+        optimizers = {"adam": torch.optim.Adam(trainable, rate, fused=True)}
+    else:
+        require(learning_rate is None, "learning_rate", learning_rate, "None beside optimizers")
     if ema_half_life is None:
         ema_half_life = steps * batch_size / 20
     schedule = functools.partial(
-        learning_rate_at,
-        learning_rate=1.0,
+        rate_factor,
         warmup=count("warmup", warmup, 0),
-        cosine=steps if cosine else False,
+        decay=decay,
+        steps=1 if decay == "none" else steps,  # else it may go on for longer than first said
     )
     learner = DenoisingLearner(
         denoiser,
         loss,
-        torch.optim.Adam(trainable, learning_rate, fused=True),
+        optimizers,
         number("ema_half_life", ema_half_life, above=0),
         schedule=schedule,
         clip_norm=clip_norm,

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from training_run import gan, perceptron
 
 from fewstep import toys, training
-from fewstep.learners import DenoisingLearner, Learner, ema_decay, learning_rate_at, update_average
+from fewstep.learners import DenoisingLearner, Learner, ema_decay, rate_factor, update_average
 
 
 def trained(learner, steps=20, **options):
@@ -299,11 +299,14 @@ def test_ema_ramp_follows_edm():
     assert ema_decay(50_000_000, 512, 500_000) == pytest.approx(0.5 ** (512 / 500_000))
 
 
-def test_learning_rate_depends_on_the_step_only():
-    assert learning_rate_at(0, 1e-3, warmup=10) == pytest.approx(1e-4)
-    assert learning_rate_at(9, 1e-3, warmup=10) == learning_rate_at(5000, 1e-3, warmup=10) == 1e-3
-    assert learning_rate_at(50, 1e-3, cosine=100) == pytest.approx(5e-4)
-    assert learning_rate_at(100, 1e-3, cosine=100) == pytest.approx(0, abs=1e-12)
+def test_learning_rates_depend_on_the_step_only():
+    assert rate_factor(0, warmup=10) == pytest.approx(0.1)
+    assert rate_factor(9, warmup=10) == rate_factor(99, warmup=10) == 1
+    for decay in ("linear", "cosine"):
+        factors = [rate_factor(step, decay=decay, steps=100) for step in (0, 50, 100)]
+        assert factors == pytest.approx([1, 0.5, 0], abs=1e-12)
+    assert rate_factor(25, decay="linear", steps=100) == pytest.approx(0.75)
+    assert rate_factor(25, decay="cosine", steps=100) == pytest.approx(0.5 + 0.5 * 0.5**0.5)
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -338,7 +341,7 @@ def test_bad_options_are_refused(options):
     with pytest.raises(ValueError, match=f"{next(iter(options))} = "):
         Learner({"a": NET}, {"a": ADAM}, **options)
     with pytest.raises(ValueError, match="loss = 3: must be a function"):
-        DenoisingLearner(NET, 3, ADAM, 100)
+        DenoisingLearner(NET, 3, {"a": ADAM}, 100)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ print(getenv(b"GOMP_SPINCOUNT"))
 @pytest.mark.parametrize(
     "theirs, seen",
     [
-        ({}, "b'100'"),
+        ({}, "b'1000'"),
         ({"GOMP_SPINCOUNT": "7"}, "b'7'"),
         ({"OMP_WAIT_POLICY": "active"}, "None"),  # which a spin count would override
     ],

@@ -208,11 +208,11 @@ def test_a_checkpoint_of_other_settings_is_refused(digits, tmp_path):
     with pytest.raises(ValueError, match="steps = 5.*8 or more"):
         short(digits, checkpoint=path, steps=5, ema_half_life=12.8)
     for changes, message in [
-        (dict(learning_rate=2e-3), r"optimizers.denoiser.group 0.lr: 0.001 there, 0.002 here"),
+        (dict(learning_rate=2e-3), r"optimizers.adam.group 0.lr: 0.001 there, 0.002 here"),
         (dict(clip_norm=1.0), "clip_norm: None there, 1.0 here"),
         (dict(ema_half_life=10), "half_lives.denoiser: 12.8 there, 10.0 here"),
         (dict(warmup=3), "schedule.warmup: 0 there, 3 here"),
-        (dict(cosine=True), "schedule.cosine: False there, 8 here"),
+        (dict(decay="linear"), "schedule.decay: 'none' there, 'linear' here"),
         (dict(seed=1), "seed: 0 there, 1 here"),
         (dict(mixed_precision="bf16"), "mixed_precision: 'no' there, 'bf16' here"),
         (dict(by=partial(loss, pause=0)), "learner.loss.function: "),
@@ -284,13 +284,13 @@ def test_damaged_checkpoints_are_refused(digits, tmp_path):
     refused("losses.loss is torch.int64", {"losses.loss": torch.ones(8).long()})
     refused("losses", {"losses.loss": None})
     refused("step", step=-1)
-    weight, moment = "modules.denoiser.first.weight", "optimizers.denoiser.0.exp_avg"
+    weight, moment = "modules.denoiser.first.weight", "optimizers.adam.0.exp_avg"
     refused("first.weight: int64 in the file", {weight: tensors[weight].long()})
     refused("first.weight: not in the file", {weight: None})
     refused("averages.*first.weight: not in the file", {f"averages.denoiser{weight[16:]}": None})
     refused(r"0.exp_avg: \['float32', \[3\]\] in the file", {moment: torch.ones(3)})
     refused("0.exp_avg: absent in the file", {moment: None})
-    gone = {name: None for name in tensors if name.startswith("optimizers.denoiser.0.")}
+    gone = {name: None for name in tensors if name.startswith("optimizers.adam.0.")}
     refused("state of 3 parameters, written for 4", gone)
     refused("belongs to nothing", {"other": torch.ones(1)})
     path.write_bytes(whole[:-1])
@@ -551,7 +551,9 @@ def test_bad_hooks_are_refused(digits):
         ({"clip_norm": "1"}, "clip_norm = '1'"),
         ({"warmup": -1}, "warmup = -1"),
         ({"warmup": 1.5}, "warmup = 1.5"),
-        ({"cosine": 7}, "cosine = 7: must be True or False"),
+        ({"decay": "exp"}, "decay = 'exp': must be one of 'none', 'linear', 'cosine'"),
+        ({"learning_rate": None}, "learning_rate = None: must be a finite number > 0"),
+        ({"optimizers": {}}, "learning_rate = .*: must be None beside optimizers"),
         ({"seed": -1}, "seed = -1"),
         ({"seed": 0.5}, "seed = 0.5"),
         ({"drop_labels": 0.1}, "drop_labels = 0.1: must be 0 without labels"),

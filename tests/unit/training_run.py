@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from fewstep import data, losses, preconditioning, toys, training
+from fewstep import data, losses, optimizers, preconditioning, toys, training
 from fewstep.learners import Learner
 
 
@@ -24,6 +24,9 @@ class Small(nn.Module):
         self.first, self.last = nn.Conv2d(1, width, 3, padding=1), nn.Conv2d(width, 1, 3, padding=1)
         self.embed, self.dropout = nn.Embedding(10, width), nn.Dropout(dropout)
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def hidden_weights(self):
+        return [self.first.weight]
 
     def forward(self, x, sigma, labels=None):
         self.calls += self.training
@@ -115,20 +118,20 @@ def run(out, steps, kind="digits", checkpoint=None, every=None, dropout=0.0, pau
         def paused(*inputs):
             return loss(*inputs, pause=pause)
 
-        denoiser = small(dropout)
+        denoiser, rates = small(dropout), {"learning_rate": 2e-3}
         if kind == "edm":
             denoiser = preconditioning.Denoiser(denoiser, preconditioning.edm())
+            rates = {"optimizers": optimizers.muon(denoiser)}
         result = training.train(
             denoiser,
             digits,
             losses.edm if kind == "edm" else paused,
             batch_size=32,
-            learning_rate=2e-3,
             labels=digits.labels,
             clip_norm=10.0,
             warmup=5,
-            cosine=True,
-            **options,
+            decay="cosine",
+            **(rates | options),
         )
         parts = {"network": result.denoiser, "ema": result.ema}
         found = {"loss": result.losses}
