@@ -12,6 +12,18 @@ def test_scale_follows_the_environment(monkeypatch):
     assert scale.device() == torch.device("cpu")
 
 
+@pytest.mark.parametrize("name, threads", [("smoke", 1), ("cpu", 1), ("gpu", 2)])
+def test_small_scales_run_on_one_thread(monkeypatch, name, threads):
+    before = torch.get_num_threads()
+    monkeypatch.setenv("FEWSTEP_SCALE", name)
+    try:
+        torch.set_num_threads(2)
+        scale.settings(smoke={}, cpu={}, gpu={})
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("there, expected", [(True, "gpu"), (False, "cpu")])
 def test_default_is_gpu_only_where_cuda_is(monkeypatch, there, expected):
     monkeypatch.delenv("FEWSTEP_SCALE", raising=False)
