@@ -35,6 +35,8 @@ ALLOWED = {
     "processes.Instant": "made by a process, which checks the time",
     "solvers.Samples": "made by sample only",
     "denoisers.Conditional": "made by given, which checks its arguments",
+    "training.History": "made by run only",
+    "training.TrainingResult": "made by train only",
     "plots.Picture": "made by show and slider only",
     "results.Table": "a piece of text, made by table only",
     "exercises.Raised": "the outcome of a call, made by check only",
