@@ -40,6 +40,9 @@ def call(
     listed("hooks", hooks, Every, "hooks.Every")
     require(isinstance(learner, Learner), "learner", learner, "a learners.Learner")
     count("step", step, 0)
+    named = isinstance(losses, Collection) and not isinstance(losses, str)
+    named = named and all(isinstance(name, str) for name in losses)
+    require(named, "losses", losses, "names of losses")
     found: dict[str, float | torch.Tensor] = {}
     parts = [part for module in learner.all_modules() for part in module.modules()]
     modes = [part.training for part in parts]

@@ -502,21 +502,6 @@ def test_the_log_of_a_resumed_run_is_that_of_a_straight_one(digits, tmp_path):
     assert go(tmp_path / "b") == straight  # nothing left to do, nothing lost
 
 
-@pytest.mark.parametrize(
-    "result, message",
-    [
-        (3, "a hook's result = 3: must be a dict or None"),
-        ({"loss": 1.0}, "a hook's result = 'loss': must be named otherwise than loss, seconds"),
-        ({3: 1.0}, "a hook's result = 3"),
-        ({"a": "word"}, "a hook's a = 'word': must be a number or pictures"),
-        ({"a": torch.zeros(2, 3)}, "a hook's a = .*must be a number or pictures"),
-    ],
-)
-def test_what_hooks_may_not_return(digits, result, message):
-    with pytest.raises(ValueError, match=message):
-        short(digits, hooks=[Every(2, lambda learner, step: result)])
-
-
 # --- bad arguments --------------------------------------------------------------------------------
 
 
@@ -532,17 +517,3 @@ def test_a_folder_is_no_checkpoint(digits, tmp_path):
     (tmp_path / "run.safetensors").mkdir()
     with pytest.raises(ValueError, match="checkpoint = .*a folder stands where"):
         short(digits, checkpoint=tmp_path / "run.safetensors")
-
-
-@pytest.mark.parametrize(
-    "bad, message",
-    [
-        (lambda D, x0, u, noise, labels: D(x0, u, labels).mean(), r"\(\): must be \(32,\)"),
-        (lambda D, x0, u, noise, labels: D(x0, u, labels).mean((1, 2, 3))[:4], r"\(4,\): must be"),
-        (lambda D, x0, u, noise, labels: D(x0, u, labels), r"\(32, 1, 8, 8\): must be \(32,\)"),
-        (lambda D, x0, u, noise, labels: 0.5, r"float: must be \(32,\)"),
-    ],
-)
-def test_a_loss_gives_one_number_per_sample(digits, bad, message):
-    with pytest.raises(ValueError, match=r"loss\(...\).shape = " + message):
-        short(digits, by=bad)
