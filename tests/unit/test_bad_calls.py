@@ -35,6 +35,8 @@ ALLOWED = {
     "processes.Instant": "made by a process, which checks the time",
     "solvers.Samples": "made by sample only",
     "denoisers.Conditional": "made by given, which checks its arguments",
+    "learners.Batch": "made by run only",
+    "learners.constant": "the same for every argument",
     "training.History": "made by run only",
     "training.TrainingResult": "made by train only",
     "plots.Picture": "made by show and slider only",
