@@ -22,13 +22,19 @@ def require(condition: object, argument: str, value: object, allowed: str) -> No
 
 def describe(value: object) -> str:
     """A short text for a message: numbers and words as they are, a large tensor by its shape."""
-    if isinstance(value, torch.Tensor) and value.numel() > 6:
+    plain = isinstance(value, torch.Tensor) and has_values(value)
+    if isinstance(value, torch.Tensor) and (value.numel() > 6 or not plain):
         text = f"a tensor {tuple(value.shape)} of {value.dtype}"
-        if value.dtype != torch.bool and not value.is_complex():
+        if plain and value.dtype != torch.bool and not value.is_complex():
             text += f" from {value.min().item():g} to {value.max().item():g}"
         return text
     text = repr(value.tolist() if isinstance(value, torch.Tensor) else value)
     return text if len(text) <= 200 else f"{text[:190]}…"
+
+
+def has_values(tensor: torch.Tensor) -> bool:
+    """Not sparse, and not a mere shape on the device "meta"."""
+    return tensor.layout == torch.strided and not tensor.is_meta
 
 
 def number(
