@@ -8,6 +8,7 @@ Messages are built when a check fails, never before.
 from collections.abc import Sequence
 from math import inf, isfinite, nan
 from operator import index
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,13 +22,19 @@ def require(condition: object, argument: str, value: object, allowed: str) -> No
 
 def describe(value: object) -> str:
     """A short text for a message: numbers and words as they are, a large tensor by its shape."""
-    if isinstance(value, torch.Tensor) and value.numel() > 6:
+    plain = isinstance(value, torch.Tensor) and has_values(value)
+    if isinstance(value, torch.Tensor) and (value.numel() > 6 or not plain):
         text = f"a tensor {tuple(value.shape)} of {value.dtype}"
-        if value.dtype != torch.bool and not value.is_complex():
+        if plain and value.dtype != torch.bool and not value.is_complex():
             text += f" from {value.min().item():g} to {value.max().item():g}"
         return text
     text = repr(value.tolist() if isinstance(value, torch.Tensor) else value)
     return text if len(text) <= 200 else f"{text[:190]}…"
+
+
+def has_values(tensor: torch.Tensor) -> bool:
+    """Not sparse, and not a mere shape on the device "meta"."""
+    return tensor.layout == torch.strided and not tensor.is_meta
 
 
 def number(
@@ -105,6 +112,27 @@ def function(argument: str, value: Any, form: str) -> None:
     """``value`` can be called; ``form`` says how, for instance "D(x, sigma)". A class is none."""
     called = callable(value) and not isinstance(value, type)
     require(called, argument, value, f"a function {form}")
+
+
+def usable_device(argument: str, value: Any) -> torch.device:
+    """``value`` as a device that this machine has."""
+    try:
+        return torch.zeros(0, device=value).device
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        allowed = "a device of this machine, such as 'cpu' or 'cuda'"
+        raise ValueError(f"{argument} = {describe(value)}: must be {allowed}") from error
+
+
+def safetensors_file(argument: str, value: Any) -> None:
+    """``value`` is the path of a .safetensors file, there or not."""
+    file = isinstance(value, (str, Path)) and Path(value).suffix == ".safetensors"
+    require(file, argument, value, "a path that ends in .safetensors")
+
+
+def listed(argument: str, value: Any, kind: type, form: str) -> None:
+    """``value`` is a list or tuple of objects of this class; ``form`` says what they are."""
+    good = isinstance(value, Sequence) and all(isinstance(item, kind) for item in value)
+    require(good, argument, value, f"a list of {form}")
 
 
 def generator(argument: str, value: Any) -> None:

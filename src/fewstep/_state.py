@@ -13,6 +13,7 @@ from . import checkpoints
 from ._checks import require
 from ._files import check_room
 from ._identity import differences
+from .hooks import TAKEN
 from .learners import Learner
 
 _METADATA: dict[str, type | tuple[type, ...]] = {
@@ -44,6 +45,11 @@ class State:
             raise ValueError(
                 f"{type(self.learner).__name__}.step(batch) = {losses!r:.200}: must be a dict of "
                 "named losses, each a tensor ()"
+            )
+        if not all(isinstance(name, str) for name in losses) or losses.keys() & TAKEN:
+            raise ValueError(
+                f"{type(self.learner).__name__}.step(batch) = {list(losses)!r:.200}: must be "
+                f"losses named by words other than {', '.join(sorted(TAKEN))}"
             )
         self.recent.append({name: value.detach().float() for name, value in losses.items()})
         self.step += 1

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from ._checks import choice, has_values, require, safetensors_file
 from ._files import replacing
 from ._identity import checksum
 
@@ -33,7 +34,8 @@ def save_weights(path: str | Path, module: nn.Module, metadata: dict | None = No
     back.
     Raises OSError when there is no room; the old file then stays.
     """
-    write(path, dict(module.state_dict()), WEIGHTS, metadata or {})
+    _check_module(module)
+    write(path, dict(module.state_dict()), WEIGHTS, {} if metadata is None else metadata)
 
 
 def load_weights(path: str | Path, module: Module) -> Module:
@@ -42,6 +44,7 @@ def load_weights(path: str | Path, module: Module) -> Module:
     Raises FileNotFoundError, and ValueError when the file is damaged, not ours or from another
     network: every name, shape and type must agree.
     """
+    _check_module(module)
     tensors, _ = read(path, WEIGHTS)
     fill(module, tensors, path)
     return module
@@ -58,8 +61,10 @@ def write(path: str | Path, tensors: dict[str, torch.Tensor], kind: str, metadat
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    if not isinstance(metadata, dict):
-        raise ValueError(f"metadata = {metadata!r:.200}: must be a dict that JSON can hold")
+    safetensors_file("path", path)
+    _check_tensors(tensors)
+    choice("kind", kind, (WEIGHTS, CHECKPOINT))
+    require(isinstance(metadata, dict), "metadata", metadata, "a dict that JSON can hold")
     try:
         text = json.dumps(metadata)
     except (TypeError, ValueError) as error:
@@ -84,6 +89,7 @@ def read(path: str | Path, kind: str) -> tuple[dict[str, torch.Tensor], dict]:
 
     Raises FileNotFoundError and ValueError.
     """
+    choice("kind", kind, (WEIGHTS, CHECKPOINT))
     with _open(path) as file:
         metadata, table = _header(path, file, kind)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -109,6 +115,8 @@ def fill(
 
     Raises ValueError with the differences.
     """
+    _check_module(module)
+    _check_tensors(tensors, prefix)
     own = module.state_dict()
     given = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
     wrong = [f"{prefix}{name}: not in the file" for name in own if name not in given]
@@ -129,6 +137,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str
 
     Raises ValueError when it holds anything but tensors.
     """
+    _check_optimizer(optimizer, prefix)
     found = {}
     for i, entry in optimizer.state_dict()["state"].items():
         for key, value in entry.items():
@@ -151,6 +160,8 @@ def fill_optimizer(
     Raises ValueError unless each parameter gets what this optimizer keeps for it, in name, shape
     and type: a wrong shape would write outside of the memory.
     """
+    _check_optimizer(optimizer, prefix)
+    _check_tensors(tensors, prefix)
     state: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
     for name, value in tensors.items():
         if name.startswith(prefix):
@@ -172,8 +183,30 @@ def fill_optimizer(
 
 def fingerprint(x: torch.Tensor, labels: torch.Tensor | None = None) -> str:
     """A short text that tells one data set from another: shape, type and a checksum."""
+    for argument, value in {"x": x, "labels": x if labels is None else labels}.items():
+        require(isinstance(value, torch.Tensor), argument, value, "a tensor")
     crc = checksum(x) if labels is None else checksum(labels, checksum(x))
     return f"{tuple(x.shape)} {x.dtype}{' with labels' if labels is not None else ''} {crc:08x}"
+
+
+def _check_module(module: Any) -> None:
+    require(isinstance(module, nn.Module), "module", module, "an nn.Module")
+
+
+def _check_optimizer(optimizer: Any, prefix: Any) -> None:
+    known = isinstance(optimizer, torch.optim.Optimizer)
+    require(known, "optimizer", optimizer, "a torch.optim.Optimizer")
+    require(isinstance(prefix, str), "prefix", prefix, "the beginning of names")
+
+
+def _check_tensors(tensors: Any, prefix: Any = "") -> None:
+    """Named tensors of kinds that safetensors has."""
+    require(isinstance(tensors, dict), "tensors", type(tensors).__name__, "a dict of named tensors")
+    for name, t in tensors.items():
+        require(isinstance(name, str), "tensors", name, "named by words")
+        known = isinstance(t, torch.Tensor) and has_values(t) and t.dtype != torch.complex128
+        require(known, f"tensors[{name!r}]", t, "a dense tensor with values, not complex128")
+    require(isinstance(prefix, str), "prefix", prefix, "the beginning of names")
 
 
 def _kept(optimizer: torch.optim.Optimizer) -> list[dict[str, list]]:
@@ -200,6 +233,7 @@ def _form(tensor: torch.Tensor) -> list:
 def _open(path: str | Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
+    safetensors_file("path", path)
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:

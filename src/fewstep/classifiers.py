@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ._checks import choice, count, describe, number, require
+from ._checks import choice, count, describe, number, require, safetensors_file
 from .checkpoints import load_weights, read_metadata, save_weights
 from .data import Images
 
@@ -189,4 +189,5 @@ def load_classifier(name: str = "digits", path: str | Path | None = None) -> Cla
 
 
 def _require_path(path: Any) -> None:
-    require(path is None or isinstance(path, (str, Path)), "path", path, "the path of a file")
+    if path is not None:
+        safetensors_file("path", path)

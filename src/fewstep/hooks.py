@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 
-from ._checks import count, describe, function, require
+from ._checks import count, describe, function, listed, require
 from .learners import Learner
+
+TAKEN = {"step", "seconds"}  # what a line of the log holds besides losses and findings
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,14 @@ def call(
     """What these hooks return together; modes and torch's random state are put back afterwards.
 
     losses: names that are taken.
-    Raises ValueError for anything but named numbers and pictures.
+    Raises ValueError for anything but numbers and pictures under names of their own.
     """
+    listed("hooks", hooks, Every, "hooks.Every")
+    require(isinstance(learner, Learner), "learner", learner, "a learners.Learner")
+    count("step", step, 0)
+    named = isinstance(losses, Collection) and not isinstance(losses, str)
+    named = named and all(isinstance(name, str) for name in losses)
+    require(named, "losses", losses, "names of losses")
     found: dict[str, float | torch.Tensor] = {}
     parts = [part for module in learner.all_modules() for part in module.modules()]
     modes = [part.training for part in parts]
@@ -44,7 +52,7 @@ def call(
             part.training = False
         for hook in hooks:
             with torch.no_grad(), torch.random.fork_rng(list(devices)):
-                found |= _checked(hook.function(learner, step), {"step", "seconds", *losses})
+                found |= _checked(hook.function(learner, step), {*TAKEN, *losses, *found})
     finally:
         for part, mode in zip(parts, modes):
             part.training = mode
@@ -59,6 +67,9 @@ def _checked(found: Any, taken: set[str]) -> dict[str, float | torch.Tensor]:
         free = isinstance(name, str) and name not in taken
         require(free, "a hook's result", name, f"named otherwise than {', '.join(sorted(taken))}")
         if isinstance(value, torch.Tensor) and value.ndim == 4:
+            good = value.is_floating_point() and value.shape[1] in (1, 3) and value.numel() > 0
+            given = f"{tuple(value.shape)} {value.dtype}"
+            require(good, f"a hook's {name}", given, "floating pictures (B, 1 or 3, H, W)")
             checked[name] = value
             continue
         try:

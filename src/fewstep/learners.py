@@ -29,7 +29,7 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from . import randomness
-from ._checks import function, number, require
+from ._checks import choice, count, function, number, require
 from ._identity import Description, checksum, describe
 
 
@@ -90,10 +90,13 @@ class Learner:
         schedule: Callable[[int], float] = constant,
         clip_norm: float | None = None,
     ):
-        averages = averages or {}
+        averages = {} if averages is None else averages
         _check_kinds("modules", modules, nn.Module)
         _check_kinds("optimizers", optimizers, torch.optim.Optimizer)
+        named = isinstance(averages, Mapping)
+        require(named, "averages", averages, "a dict of names of modules and half-lives, or None")
         function("schedule", schedule, "step -> factor")
+        number("schedule(0)", schedule(0), at_least=0)
         self.modules, self.optimizers = dict(modules), dict(optimizers)
         self.schedule = schedule
         self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, above=0)
@@ -138,14 +141,16 @@ class Learner:
         Gradients start from zero, are averaged over processes and clipped.
         The averages of the weights follow at the end of the whole step.
         """
+        named: list[Any] = list(names) if isinstance(names, (list, tuple)) and names else [names]
+        for name in named:
+            choice("names", name, list(self.optimizers))
+        if not isinstance(loss, torch.Tensor) or loss.ndim or not loss.is_floating_point():
+            given = loss if not isinstance(loss, torch.Tensor) else (tuple(loss.shape), loss.dtype)
+            raise ValueError(f"loss = {given!r:.200}: must be a floating-point tensor ()")
+        if not loss.requires_grad:
+            raise ValueError(f"loss.requires_grad = False: must depend on what {names!r} trains")
         if self._accelerator is None:
             raise RuntimeError("update works inside of training.run, which calls step")
-        named = [names] if isinstance(names, str) else names
-        if any(name not in self.optimizers for name in named):
-            raise ValueError(f"update({names!r}): must be one of {', '.join(self.optimizers)}")
-        if not isinstance(loss, torch.Tensor) or loss.ndim:
-            shape = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
-            raise ValueError(f"update({names!r}, loss): loss is {shape}: must be a tensor ()")
         for name in named:
             self.optimizers[name].zero_grad()
         self._accelerator.backward(loss)
@@ -268,6 +273,8 @@ class DenoisingLearner(Learner):
                 f"loss(...).shape = {shape if isinstance(shape, str) else tuple(shape)}: must be "
                 f"({len(u)},), one number per sample"
             )
+        if not losses.is_floating_point():
+            raise ValueError(f"loss(...).dtype = {losses.dtype}: must be floating")
         mean = losses.mean()
         self.update(list(self.optimizers), mean)
         return {"loss": mean}
@@ -280,7 +287,10 @@ def ema_decay(images: int, batch_size: int, half_life: float, ramp_up: float = 0
     The ramp lets the average forget its start early on; β = 0 at the first step, which copies
     (Karras et al. 2022, ``training_loop.py``).
     """
-    h = min(half_life, ramp_up * images)
+    number("images", images, at_least=0)
+    number("batch_size", batch_size, above=0)
+    number("ramp_up", ramp_up, above=0)
+    h = min(number("half_life", half_life, above=0), ramp_up * images)
     return 0.5 ** (batch_size / h) if h > 0 else 0.0
 
 
@@ -290,9 +300,18 @@ def update_average(average: nn.Module, module: nn.Module, decay: float) -> None:
 
     Written out because ``AveragedModel`` asks the GPU for its counter in every step.
     """
+    number("decay", decay, at_least=0, at_most=1)
+    forms = []
+    for argument, value in (("average", average), ("module", module)):
+        require(isinstance(value, nn.Module), argument, value, "an nn.Module")
+        forms.append([t.shape for t in (*value.parameters(), *value.buffers())])
+    require(forms[0] == forms[1], "average", type(average).__name__, "a copy of module")
     get_ema_multi_avg_fn(decay)(list(average.parameters()), list(module.parameters()), 0)
     for ours, theirs in zip(average.buffers(), module.buffers()):
         ours.copy_(theirs)
+
+
+DECAYS = ("none", "linear", "cosine")
 
 
 def rate_factor(step: int, warmup: int = 0, decay: str = "none", steps: int = 1) -> float:
@@ -300,6 +319,9 @@ def rate_factor(step: int, warmup: int = 0, decay: str = "none", steps: int = 1)
 
     decay: "none", "linear", or "cosine" (half of one), down to 0 after so many steps.
     """
+    step, warmup = count("step", step, 0), count("warmup", warmup, 0)
+    choice("decay", decay, DECAYS)
+    count("steps", steps)
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
     left = 1 - step / steps
     fall = {"none": 1.0, "linear": left, "cosine": 0.5 - 0.5 * math.cos(math.pi * left)}

@@ -25,6 +25,26 @@ def _zero(module: nn.Module) -> nn.Module:  # a block that starts as the identit
     return module
 
 
+def _check_maps(x: Any, first: nn.Conv2d) -> None:
+    """Feature maps for this convolution. Looks at no value, as ``_check_fit``."""
+    state("x", x)
+    if x.ndim != 4 or x.shape[1] != first.in_channels or 0 in x.shape[2:]:
+        form = f"(B, {first.in_channels}, H, W), not empty"
+        raise ValueError(f"x.shape = {tuple(x.shape)}: must be {form}")
+    _check_fit("x", x, x.shape, first)
+
+
+def _check_fit(argument: str, value: Any, shape: Sequence[int], first: nn.Module) -> None:
+    """A tensor of this shape, in the type of the weights unless autocast changes it."""
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        form = "(B,)" if len(shape) == 1 else "(B, C)"
+        raise ValueError(f"{argument} = {describe(value)}: must be a floating-point tensor {form}")
+    if value.shape != tuple(shape):
+        raise ValueError(f"{argument}.shape = {tuple(value.shape)}: must be {tuple(shape)}")
+    if value.dtype != first.weight.dtype and not torch.is_autocast_enabled(value.device.type):
+        raise ValueError(f"{argument}.dtype = {value.dtype}: must be {first.weight.dtype}")
+
+
 class Block(nn.Module):
     """Two convolutions around a skip; the noise embedding scales and shifts between them.
 
@@ -41,6 +61,11 @@ class Block(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        count("channels_in", channels_in, 4)
+        count("channels_out", channels_out, 4)
+        count("embedding", embedding)
+        require(isinstance(attention, bool), "attention", attention, "True or False")
+        number("dropout", dropout, at_least=0, below=1)
         self.norm1 = _norm(channels_in)
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
         self.modulate = nn.Linear(embedding, 2 * channels_out)
@@ -52,6 +77,8 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         """Of x (B, channels_in, H, W) and embedding (B, embedding): (B, channels_out, H, W)."""
+        _check_maps(x, self.conv1)
+        _check_fit("embedding", embedding, (len(x), self.modulate.in_features), self.modulate)
         h = self.conv1(F.silu(self.norm1(x)))
         scale, shift = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
         h = self.conv2(self.dropout(F.silu(self.norm2(h) * (1 + scale) + shift)))
@@ -66,12 +93,14 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
+        count("channels", channels, 4)
         self.heads = channels // 64 if channels % 64 == 0 else 1
         self.norm, self.qkv = _norm(channels), nn.Conv2d(channels, 3 * channels, 1)
         self.out = _zero(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: (B, channels, H, W).  Returns the same shape."""
+        _check_maps(x, self.qkv)
         q, k, v = rearrange(
             self.qkv(self.norm(x)), "b (three n c) h w -> three b n (h w) c", three=3, n=self.heads
         )
@@ -188,18 +217,13 @@ class UNet(nn.Module):
         return self.embed_noise(features)
 
     def _check(self, x: Any, c_noise: Any, labels: Any) -> None:
-        C, factor = self.settings["image_channels"], 2 ** (len(self.settings["multipliers"]) - 1)
-        state("x", x)
-        if x.ndim != 4 or x.shape[1] != C or x.shape[2] % factor or x.shape[3] % factor:
-            raise ValueError(
-                f"x.shape = {tuple(x.shape)}: must be (B, {C}, H, W) with H and W divisible by "
-                f"{factor}"
-            )
+        _check_maps(x, self.first)
+        factor = 2 ** (len(self.settings["multipliers"]) - 1)
+        if x.shape[2] % factor or x.shape[3] % factor:
+            form = f"(B, C, H, W) with H and W divisible by {factor}"
+            raise ValueError(f"x.shape = {tuple(x.shape)}: must be {form}")
         batch = x.shape[:1]
-        if not isinstance(c_noise, torch.Tensor) or not c_noise.is_floating_point():
-            raise ValueError(f"c_noise = {describe(c_noise)}: must be a floating-point tensor (B,)")
-        if c_noise.shape != batch:
-            raise ValueError(f"c_noise.shape = {tuple(c_noise.shape)}: must be {tuple(batch)}")
+        _check_fit("c_noise", c_noise, batch, self.first)
         if labels is None:
             return
         if self.embed_class is None:

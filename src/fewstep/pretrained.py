@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoints, preconditioning, results, scale
-from ._checks import require
+from ._checks import require, safetensors_file, usable_device
 from .networks import UNet
 from .preconditioning import Denoiser
 
@@ -23,6 +23,12 @@ def save_denoiser(
     """
     ours = isinstance(denoiser, Denoiser) and isinstance(denoiser.network, UNet)
     require(ours, "denoiser", type(denoiser).__name__, "a preconditioning.Denoiser with a UNet")
+    safetensors_file("path", path)
+    free = metadata is None or (
+        isinstance(metadata, dict) and not metadata.keys() & {"network", "preconditioning"}
+    )
+    form = "a dict that JSON can hold, without network and preconditioning, or None"
+    require(free, "metadata", metadata, form)
     kind = denoiser.preconditioning
     made = {
         "network": denoiser.network.settings,
@@ -38,6 +44,8 @@ def load_denoiser(name: str | Path, device: Any = None) -> Denoiser:
     device: by default that of the current scale.
     Raises FileNotFoundError, and ValueError for a file that is damaged or no denoiser's.
     """
+    require(isinstance(name, (str, Path)), "name", name, "a recorded name or the path of a file")
+    device = usable_device("device", scale.device() if device is None else device)
     path = Path(name) if str(name).endswith(".safetensors") else results.weights(str(name))
     metadata = checkpoints.read_metadata(path)
     try:
@@ -46,4 +54,4 @@ def load_denoiser(name: str | Path, device: Any = None) -> Denoiser:
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not the weights of a denoiser ({error!r})") from error
     denoiser = checkpoints.load_weights(path, Denoiser(network, kind))
-    return denoiser.to(device or scale.device()).eval().requires_grad_(False)
+    return denoiser.to(device).eval().requires_grad_(False)

@@ -11,6 +11,8 @@ from hashlib import blake2b
 
 import torch
 
+from ._checks import count, require, usable_device
+
 BLOCK = 16
 
 
@@ -55,6 +57,11 @@ def _draw(
     device: str | torch.device,
 ) -> torch.Tensor:
     """The blocks that hold these rows, each filled by its own generator, cut to the rows."""
+    seed, step = count("seed", seed, 0), count("step", step, 0)
+    require(isinstance(name, str) and name, "name", name, "a word, the same in no other draw")
+    whole = isinstance(rows, range) and rows.step == 1 and rows.start >= 0
+    require(whole, "rows", rows, "a range of rows ≥ 0 without gaps")
+    shape, device = tuple(count("shape", n) for n in shape), usable_device("device", device)
     first, end = rows.start // BLOCK, -(-rows.stop // BLOCK)
     numbers = torch.empty((end - first) * BLOCK, *shape, dtype=dtype, device=device)
     generator = torch.Generator(device)
@@ -71,7 +78,8 @@ def batch_rows(n: int, batch_size: int, step: int, seed: int) -> torch.Tensor:
 
     n samples are shuffled anew for every pass, and passes follow each other.
     """
-    first = step * batch_size
+    n, batch_size = count("n", n), count("batch_size", batch_size)
+    first, seed = count("step", step, 0) * batch_size, count("seed", seed, 0)
     parts = []
     while batch_size > 0:
         epoch, start = divmod(first, n)
@@ -87,6 +95,8 @@ def _shuffled(n: int, epoch: int, seed: int) -> torch.Tensor:
 
 def seed_modules(seed: int, step: int, rank: int, device: torch.device) -> None:
     """Seed the random state that dropout uses; each process (``rank``) its own."""
+    seed, step, rank = count("seed", seed, 0), count("step", step, 0), count("rank", rank, 0)
+    device = usable_device("device", device)
     number = _seed("modules", seed, step, rank)
     # torch.manual_seed asks every kind of device: a millisecond a step
     torch.default_generator.manual_seed(number)

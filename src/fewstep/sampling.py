@@ -13,7 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from . import grids, scale
-from ._checks import count, describe, function, integers, require
+from ._checks import count, function, integers, require, usable_device
 from .denoisers import given
 from .processes import EDM, Process
 from .solvers import Churn, Samples, heun, sample
@@ -62,7 +62,7 @@ def from_seeds(
     grid = grids.check(sigmas)
     require(isinstance(process, Process), "process", process, "a Process, such as EDM()")
     start = float(process.s(process.sigma_inv(grid[0])) * grid[0])
-    device = _usable(device) if device is not None else _device(denoiser)
+    device = _device(denoiser) if device is None else usable_device("device", device)
     rank, processes = _processes()
 
     def draw(rows: list[int]) -> Samples:
@@ -101,15 +101,6 @@ def _in_batches(
         bar.update(min(batch_size, len(rows)))
         rows = rows[batch_size:]
     return made
-
-
-def _usable(device: Any) -> torch.device:
-    """A device that this machine has."""
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        allowed = "a device of this machine, such as 'cpu' or 'cuda'"
-        raise ValueError(f"device = {describe(device)}: must be {allowed}") from error
 
 
 def _device(denoiser: Callable) -> torch.device:

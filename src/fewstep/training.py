@@ -19,12 +19,12 @@ import torch
 from torch import nn
 
 from . import checkpoints, scale
-from ._checks import choice, count, describe, finite, number, require
+from ._checks import choice, count, describe, finite, listed, number, require, safetensors_file
 from ._files import check_room
 from ._logs import Log
 from ._state import State
 from .hooks import Every, call
-from .learners import Batch, DenoisingLearner, Learner, rate_factor
+from .learners import DECAYS, Batch, DenoisingLearner, Learner, rate_factor
 from .randomness import batch_rows, seed_modules, uniform
 
 GATHER = 50  # steps between two looks at the losses, for which a GPU has to be waited for
@@ -100,7 +100,7 @@ def train(
     kind = type(denoiser).__name__
     require(trainable, "denoiser", kind, "a module with parameters to train")
     steps, batch_size = count("steps", steps), count("batch_size", batch_size)
-    decay = choice("decay", decay, ("none", "linear", "cosine"))
+    decay = choice("decay", decay, DECAYS)
     if optimizers is None:
         rate = number("learning_rate", learning_rate, above=0)
         optimizers = {"adam": torch.optim.Adam(trainable, rate, fused=True)}
@@ -181,15 +181,17 @@ def run(
     every = max(1, steps // 10)
     if checkpoint_every is not None:
         every = count("checkpoint_every", checkpoint_every)
-    _check_places(checkpoint, log_dir)
-    listed = isinstance(hooks, Sequence) and all(isinstance(hook, Every) for hook in hooks)
-    require(listed, "hooks", hooks, "a list of hooks.Every")
+        stored = checkpoint is not None
+        require(stored, "checkpoint_every", checkpoint_every, "None without a checkpoint")
+    listed("hooks", hooks, Every, "hooks.Every")
+    require(isinstance(progress, bool), "progress", progress, "True or False")
     settings: dict[str, Any] = {
         "batch_size": batch_size,
         "seed": count("seed", seed, 0),
         "drop_labels": drop_labels,
         "mixed_precision": choice("mixed_precision", mixed_precision, ("no", "bf16", "fp16")),
     }
+    _check_places(checkpoint, log_dir)
     if checkpoint is not None:
         settings |= {"data": checkpoints.fingerprint(x, labels), "learner": learner.describe()}
     with _accelerator(mixed_precision) as accelerator:
@@ -298,7 +300,7 @@ def _check_data(data: Any, labels: Any) -> torch.Tensor:
     x = data if isinstance(data, torch.Tensor) else getattr(data, "x", None)
     if not isinstance(x, torch.Tensor):
         raise ValueError(f"data = {describe(data)}: must be data.Images or a tensor (N, ...)")
-    require(x.ndim >= 2 and len(x) > 0, "data.shape", tuple(x.shape), "(N, ...) with N > 0")
+    require(x.ndim >= 2 and x.numel(), "data.shape", tuple(x.shape), "(N, ...), not empty")
     known = x.dtype == torch.uint8 or x.is_floating_point()
     require(known, "data.dtype", x.dtype, "torch.uint8 or a floating type")
     if x.dtype != torch.uint8:
@@ -314,12 +316,12 @@ def _check_data(data: Any, labels: Any) -> torch.Tensor:
 
 def _check_places(checkpoint: Any, log_dir: Any) -> None:
     """Whether the checkpoint and the log can be written."""
-    if checkpoint is not None:
-        file = isinstance(checkpoint, (str, Path)) and Path(checkpoint).suffix == ".safetensors"
-        require(file, "checkpoint", checkpoint, "a path that ends in .safetensors")
-        _check_room("checkpoint", checkpoint, Path(checkpoint))
     if log_dir is not None:
         require(isinstance(log_dir, (str, Path)) and log_dir, "log_dir", log_dir, "a folder")
+    if checkpoint is not None:
+        safetensors_file("checkpoint", checkpoint)
+        _check_room("checkpoint", checkpoint, Path(checkpoint))
+    if log_dir is not None:
         _check_room("log_dir", log_dir, Path(log_dir) / "log.jsonl")
 
 

@@ -35,6 +35,10 @@ ALLOWED = {
     "processes.Instant": "made by a process, which checks the time",
     "solvers.Samples": "made by sample only",
     "denoisers.Conditional": "made by given, which checks its arguments",
+    "learners.Batch": "made by run only",
+    "learners.constant": "the same for every argument",
+    "training.History": "made by run only",
+    "training.TrainingResult": "made by train only",
     "plots.Picture": "made by show and slider only",
     "results.Table": "a piece of text, made by table only",
     "exercises.Raised": "the outcome of a call, made by check only",
@@ -72,10 +76,9 @@ def test_every_public_name_has_a_line():
     without = [
         f"{where}.{name}"
         for where, module in modules()
-        if where.partition(".")[0] in TABLES  # every module, once all have their tables
         for name in public(module)
         if f"{where}.{name}" not in ALLOWED
-        and not TABLES[where.partition(".")[0]].get(f"{where}.{name}")
+        and not TABLES.get(where.partition(".")[0], {}).get(f"{where}.{name}")
     ]
     assert without == []
 

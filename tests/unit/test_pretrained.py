@@ -43,16 +43,6 @@ def test_a_denoiser_comes_back(tmp_path, kind):
     assert checkpoints.read_metadata(tmp_path / "d.safetensors")["trained on"] == "noise"
 
 
-def test_a_file_of_other_weights_is_refused(tmp_path):
-    path = tmp_path / "d.safetensors"
-    checkpoints.save_weights(path, torch.nn.Linear(2, 2))
-    with pytest.raises(ValueError, match="not the weights of a denoiser"):
-        load_denoiser(path)
+def test_an_absent_file_is_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_denoiser(tmp_path / "absent.safetensors")
-
-
-def test_only_networks_that_can_be_built_again_are_saved(tmp_path):
-    D = Denoiser(torch.nn.Conv2d(1, 1, 3), preconditioning.edm())
-    with pytest.raises(ValueError, match="a UNet"):
-        save_denoiser(tmp_path / "d.safetensors", D)

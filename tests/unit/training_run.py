@@ -105,6 +105,7 @@ def gan(dropout=0.0):
 
 def run(out, steps, kind="digits", checkpoint=None, every=None, dropout=0.0, pause=0.0):
     """Train and save; ``edm``: the library's own denoiser and loss."""
+    every = every if checkpoint else None
     options = dict(steps=steps, checkpoint=checkpoint, checkpoint_every=every, progress=False)
     if kind == "gan":
         learner = gan(dropout)

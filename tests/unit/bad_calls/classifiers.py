@@ -47,11 +47,15 @@ BAD = {
         (lambda: classifiers.record_classifier("cats"), "name = 'cats': must be one of 'digits'"),
         (lambda: classifiers.record_classifier(None), "name = None"),
         (lambda: classifiers.record_classifier("digits", path=5), "path = 5"),
+        (lambda: classifiers.record_classifier("digits", path="c.pt"), "path = 'c.pt'"),
         (lambda: classifiers.record_classifier("digits", seed="x"), "seed = 'x'"),
     ],
     "classifiers.load_classifier": [
         (lambda: classifiers.load_classifier("cats"), "name = 'cats': must be one of 'digits'"),
         (lambda: classifiers.load_classifier(["digits"]), "name = ['digits']"),
-        (lambda: classifiers.load_classifier(path=5), "path = 5: must be the path of a file"),
+        (
+            lambda: classifiers.load_classifier(path=5),
+            "path = 5: must be a path that ends in .safetensors",
+        ),
     ],
 }
