@@ -7,7 +7,7 @@
 (() => {
   "use strict";
 
-  // ---- Exact denoisers -----------------------------------------------------------------------
+  // ---- Exact denoisers ---------------------------------------------------------------------
 
   /* Data: a mixture of K isotropic Gaussians; a variance of 0 is a point.
      means: K arrays of d numbers.  variances: K numbers, or one.  weights: K numbers of sum 1. */
@@ -22,7 +22,8 @@
         const total = v[k] + sigma * sigma;
         let distance = 0;
         for (let i = 0; i < d; i++) distance += (x[at + i] - means[k][i]) ** 2;
-        out[k] = Math.log(weights[k]) - 0.5 * (distance / total + d * Math.log(2 * Math.PI * total));
+        const log = distance / total + d * Math.log(2 * Math.PI * total);
+        out[k] = Math.log(weights[k]) - 0.5 * log;
       }
       return out;
     }
@@ -80,7 +81,7 @@
     return x.map((v, i) => (D[i] - v) / sigma ** 2);
   }
 
-  // ---- Processes x_t = s(t) (x_0 + σ(t) ε), and their SDE dx = f x dt + g dw ---------------------
+  // ---- Processes x_t = s(t) (x_0 + σ(t) ε), and their SDE dx = f x dt + g dw -------------------
 
   /* at(t): the instant t with σ, s, σ̇, ṡ, f and g.  timeOf(σ): the time at which σ is reached. */
   const edm = () => ({
@@ -112,7 +113,7 @@
     },
   });
 
-  // ---- Discrete variance-preserving chains -------------------------------------------------------
+  // ---- Discrete variance-preserving chains -----------------------------------------------------
 
   /* n values at equal distances. From both ends, as torch.linspace: what is rounded to whole steps
      later must not hang on the last bit. */
@@ -128,7 +129,8 @@
   function chain(betas) {
     const alphaBars = [1];
     for (const beta of betas) alphaBars.push(alphaBars[alphaBars.length - 1] * (1 - beta));
-    return { T: betas.length, betas, alphaBars, sigmas: alphaBars.map((a) => Math.sqrt((1 - a) / a)) };
+    const sigmas = alphaBars.map((a) => Math.sqrt((1 - a) / a));
+    return { T: betas.length, betas, alphaBars, sigmas };
   }
 
   const fromAlphaBars = (a, betaMax = 0.999) =>
@@ -168,7 +170,7 @@
     return u;
   }
 
-  // ---- Grids: n noise levels that fall, then 0 ---------------------------------------------------
+  // ---- Grids: n noise levels that fall, then 0 -------------------------------------------------
 
   const grids = {
     edm: (n, low = 0.002, high = 80, rho = 7) =>
@@ -193,7 +195,7 @@
     },
   };
 
-  // ---- Noise -------------------------------------------------------------------------------------
+  // ---- Noise -----------------------------------------------------------------------------------
 
   /* A function that draws standard normal numbers: sfc32, then Box and Muller's pairs. */
   function normals(seed) {
@@ -237,7 +239,7 @@
     };
   }
 
-  // ---- Samplers ----------------------------------------------------------------------------------
+  // ---- Samplers --------------------------------------------------------------------------------
 
   /* A denoiser at work on a process: evaluates it, counts its calls (NFE), remembers the last one.
      normal: draws the noise of stochastic steps. */
@@ -286,7 +288,8 @@
       const fresh = eta * then.sigma * Math.sqrt(1 - (then.sigma / now.sigma) ** 2);
       const kept = Math.sqrt(then.sigma ** 2 - fresh ** 2);
       const z = fresh > 0 ? flow.noise(x) : x.map(() => 0);
-      return x.map((v, i) => then.s * (D[i] + (kept * (v / now.s - D[i])) / now.sigma + fresh * z[i]));
+      const eps = x.map((v, i) => (v / now.s - D[i]) / now.sigma);
+      return x.map((_, i) => then.s * (D[i] + kept * eps[i] + fresh * z[i]));
     },
 
     /* DPM-Solver++(2M): order 2 in −ln σ with one call, extrapolating from the last D. The first

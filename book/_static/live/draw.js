@@ -16,7 +16,7 @@
   const say = (v, digits = 2) =>
     (Math.abs(v) >= 9.995 ? Math.round(v).toString() : v.toFixed(digits)).replace("-", "−");
 
-  // ---- One panel: a rectangle of the canvas with its own two axes --------------------------------
+  // ---- One panel: a rectangle of the canvas with its own two axes ------------------------------
 
   /* box: {x, y, w, h} in pixels, axes included.  axes: x and y as [low, high]; xLog, yLog; xTicks,
      yTicks as values, or pairs of value and text; xLabel, yLabel, title. */
@@ -65,7 +65,8 @@
         c.lineTo(this.X(v), this.y + this.h + 4);
         const align = v === axes.x[1] ? "right" : v === axes.x[0] ? "left" : "center";
         const px = this.X(v) + (align === "right" ? 6 : align === "left" ? -3 : 0);
-        this.write(text, px, this.y + this.h + 6, { align, baseline: "top", colour: colours.muted });
+        const look = { align, baseline: "top", colour: colours.muted };
+        this.write(text, px, this.y + this.h + 6, look);
       }
       for (const [v, text] of pairs(axes.yTicks)) {
         c.moveTo(this.x - 4, this.Y(v));
@@ -101,6 +102,21 @@
       }
       c.fillStyle = colour || this.colours.ink;
       c.fillText(text, px, py);
+    }
+
+    /* The name of something drawn, in its colour. */
+    name(text, px, py, colour, align = "right") {
+      this.write(text, px, py, { align, colour, bold: true, halo: true });
+    }
+
+    /* A filled rectangle between two corners, given as values. */
+    bar(x0, y0, x1, y1, { colour, alpha = 1 }) {
+      const { c } = this, [left, right] = [this.X(x0), this.X(x1)];
+      c.save();
+      c.globalAlpha = alpha;
+      c.fillStyle = colour;
+      c.fillRect(left, this.Y(y1), right - left, this.Y(y0) - this.Y(y1));
+      c.restore();
     }
 
     /* A line through values; xs and ys of equal length. */
@@ -192,7 +208,7 @@
     }
   }
 
-  // ---- One figure --------------------------------------------------------------------------------
+  // ---- One figure ------------------------------------------------------------------------------
 
   class Figure {
     constructor(root) {
@@ -278,7 +294,8 @@
       const name = element("label", "", box, { textContent: label + " " });
       const shown = element("output", "", name);
       // not completed by the browser: after a reload handle and picture would not agree
-      const input = element("input", "", box, { type: "range", min, max, step, autocomplete: "off" });
+      const input = element("input", "", box, { type: "range", min, max, step });
+      input.autocomplete = "off";
       input.value = start;
       input.setAttribute("aria-label", label);
       const words = element("div", "live-ends", box);
@@ -359,7 +376,8 @@
       const handle = { value: 0 };
       words.forEach((word, i) => {
         const option = element("label", "", box);
-        const input = element("input", "", option, { type: "radio", name: group, checked: i === 0 });
+        const input = element("input", "", option, { type: "radio", name: group });
+        input.checked = i === 0;
         input.autocomplete = "off";
         option.append(" " + word);
         input.addEventListener("change", () => {
@@ -390,7 +408,8 @@
         button.setAttribute("aria-label", label());
       };
       const put = (px, py) => {
-        const { x, y, w, h } = panel(), inside = (v, low, size) => Math.min(low + size, Math.max(low, v));
+        const { x, y, w, h } = panel();
+        const inside = (v, low, size) => Math.min(low + size, Math.max(low, v));
         this.pause();
         set(panel().valueX(inside(px, x, w)), panel().valueY(inside(py, y, h)));
         this.changed();
@@ -409,19 +428,21 @@
       for (const end of ["pointerup", "pointercancel"])
         button.addEventListener(end, () => (button.onpointermove = null));
       button.addEventListener("keydown", (event) => {
-        const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-        const way = ways[event.key], here = panel();
-        if (!way) return;
+        const { key } = event, here = panel();
+        const across = { ArrowLeft: -1, ArrowRight: 1 }[key] || 0;
+        const down = { ArrowUp: -1, ArrowDown: 1 }[key] || 0;
+        if (!across && !down) return;
         event.preventDefault();
         const far = event.shiftKey ? 5 : 1, [x, y] = get();
-        put(here.X(x) + way[0] * far * steps[0] * here.w, here.Y(y) + way[1] * far * steps[1] * here.h);
+        const [dx, dy] = [far * across * steps[0] * here.w, far * down * steps[1] * here.h];
+        put(here.X(x) + dx, here.Y(y) + dy);
       });
       this.points.push({ place });
     }
   }
 
-  /* Makes the figure of this name live, wherever the page has it. setup(figure) adds its handles and
-     sets figure.draw() and figure.says(), the sentence with the key numbers. */
+  /* Makes the figure of this name live, wherever the page has it. setup(figure) adds its handles
+     and sets figure.draw() and figure.says(), the sentence with the key numbers. */
   fewstep.figure = (name, setup) => {
     for (const root of document.querySelectorAll(`.fewstep-live[data-live="${name}"]`))
       setup(new Figure(root));

@@ -59,10 +59,11 @@ fewstep.figure("motions", (figure) => {
         const xs = states.slice(0, k + 1).map((state) => state[i]);
         panel.line(clock.slice(0, k + 1), xs, { colour: blue, width: 1.4, alpha: 0.9 });
       }
-      panel.line([t, t], y, { colour: orange, width: 2 });
-      for (let i = 0; i < SHOWN; i++)
-        panel.dot(clock[k], states[k][i], { colour: orange, radius: 4.5, ring: true });
     });
+    panel.line([t, t], y, { colour: orange, width: 2 });
+    for (let i = 0; i < SHOWN; i++)
+      if (Math.abs(states[k][i]) < HEIGHT)
+        panel.dot(clock[k], states[k][i], { colour: orange, radius: 4.5, ring: true });
 
     // the histogram lies on its side where there is room, so that both share the axis of x
     const bins = 48, width = (2 * HEIGHT) / bins, counts = new Array(bins).fill(0);
@@ -72,26 +73,25 @@ fewstep.figure("motions", (figure) => {
     }
     const exact = density(heights, Math.max(t, 1e-4)), most = 0.7;
     const box = narrow ? { x: 0, y: high, w, h: h - high } : { x: wide, y: 0, w: w - wide, h };
+    const title = `particles at t = ${say(t)}`, ticks = [[0, "0"], [0.5, "0.5"]];
     const beside = figure.panel(box, narrow
-      ? { x: y, y: [0, most], xTicks: [-3, 0, 3], xLabel: "state x", yLabel: "density", yTicks: [[0, "0"]], title: `particles at t = ${say(t)}` }
-      : { x: [0, most], y, yTicks: [[-3, ""], [0, ""], [3, ""]], xLabel: "density", xTicks: [[0, "0"], [0.5, "0.5"]], title: `particles at t = ${say(t)}` });
+      ? { x: y, y: [0, most], title, xTicks: [-3, 0, 3], xLabel: "state x", yTicks: ticks,
+          yLabel: "density" }
+      : { x: [0, most], y, title, xTicks: ticks, xLabel: "density",
+          yTicks: [[-3, ""], [0, ""], [3, ""]] });
     beside.frame();
     beside.within(() => {
-      const c = beside.c;
-      c.fillStyle = orange;
-      c.globalAlpha = 0.75;
       counts.forEach((count, i) => {
         const low = -HEIGHT + i * width, high = low + 0.9 * width;
-        const [a, b] = narrow ? [[low, 0], [high, count]] : [[0, low], [count, high]];
-        c.fillRect(beside.X(a[0]), beside.Y(b[1]), beside.X(b[0]) - beside.X(a[0]), beside.Y(a[1]) - beside.Y(b[1]));
+        const corners = narrow ? [low, 0, high, count] : [0, low, count, high];
+        beside.bar(...corners, { colour: orange, alpha: 0.75 });
       });
-      c.globalAlpha = 1;
       const [xs, ys] = narrow ? [heights, exact] : [exact, heights];
       beside.line(xs, ys, { width: 2 });
     });
     const corner = beside.x + beside.w - 4;
-    beside.write("exact density", corner, beside.y + 8, { align: "right", bold: true, halo: true });
-    beside.write(`${N} particles`, corner, beside.y + 25, { align: "right", colour: orange, bold: true, halo: true });
+    beside.name("exact density", corner, beside.y + 8, colours.ink);
+    beside.name(`${N} particles`, corner, beside.y + 25, orange);
   };
 
   figure.point({
@@ -105,10 +105,13 @@ fewstep.figure("motions", (figure) => {
 
   figure.says = () => {
     const k = Math.round((1 - time.value) * STEPS), x = states[k];
-    const std = Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / N - (x.reduce((a, b) => a + b) / N) ** 2);
-    const p = density(heights, Math.max(time.value, 1e-4)), width = heights[0] - heights[1];
-    const [mean, square] = [1, 2].map((n) => heights.reduce((sum, v, i) => sum + v ** n * p[i] * width, 0));
-    return `κ = ${say(kappa.value)}, t = ${say(time.value)}: the particles have a standard deviation of ` +
-      `${say(std)}, the density ${say(Math.sqrt(square - mean ** 2))}.`;
+    const mean = (f) => x.reduce((sum, v) => sum + f(v), 0) / N;
+    const std = Math.sqrt(mean((v) => v * v) - mean((v) => v) ** 2);
+    // of the data: E v_k + E μ_k² − (E μ_k)²
+    const { weights, means, variances } = data, { s, sigma } = process.at(time.value);
+    const each = (f) => weights.reduce((sum, w, k) => sum + w * f(k), 0);
+    const square = each((k) => variances[k] + means[k][0] ** 2) - each((k) => means[k][0]) ** 2;
+    return `κ = ${say(kappa.value)}, t = ${say(time.value)}: the particles have a standard ` +
+      `deviation of ${say(std)}, the density ${say(s * Math.sqrt(square + sigma ** 2))}.`;
   };
 });

@@ -50,24 +50,29 @@ fewstep.figure("noising", (figure) => {
   }
 
   figure.draw = ({ context: c, w, h, narrow, colours }) => {
-    const side = narrow ? 112 : Math.min(180, 0.27 * w), names = narrow ? 101 : 110, here = picture(sigma.value);
+    const side = narrow ? 112 : Math.min(180, 0.27 * w), names = narrow ? 101 : 110;
+    const here = picture(sigma.value);
     const panel = figure.panel(
       narrow ? { x: names, y: 0, w: w - names - 40, h: h - side - 34 }
         : { x: names, y: 0, w: w - names - side - 72, h },
-      { x: [-0.07, 1.07], y: [0, 6], xTicks: [[0, "0, data"], [0.5, "½"], [1, "1"]], xLabel: "time t/T",
+      { x: [-0.07, 1.07], y: [0, 6],
+        xTicks: [[0, "0, data"], [0.5, "½"], [1, "1"]], xLabel: "time t/T",
         title: narrow ? "each on its own clock" : "each schedule on its own clock" });
     panel.frame();
     panel.write("t/T", panel.x + panel.w + 14, panel.y - 6, { baseline: "bottom", bold: true });
     c.imageSmoothingEnabled = false;
 
-    const row = panel.h / 6, size = Math.min(row - 12, narrow ? 30 : 36), n = Math.floor((panel.X(1) - panel.X(0)) / size);
+    const row = panel.h / 6, size = Math.min(row - 12, narrow ? 30 : 36);
+    const whole = panel.X(1) - panel.X(0), n = Math.floor(whole / size), cell = whole / n;
     chains.forEach(([name, sigmas], k) => {
-      const y = panel.y + (k + 0.5) * row, colour = colours.series[k], t = reached(sigmas, sigma.value);
+      const y = panel.y + (k + 0.5) * row, colour = colours.series[k];
+      const t = reached(sigmas, sigma.value);
       panel.write(name, panel.x - 10, y, { align: "right", colour, bold: true });
       c.globalAlpha = 0.6;
       for (let i = 0; i < n; i++) {
-        const level = sigmas[Math.round(((i + 0.5) / n) * T)], cell = (panel.X(1) - panel.X(0)) / n;
-        c.drawImage(picture(level), panel.X(0) + (i + 0.5) * cell - size / 2 + 1, y - size / 2 + 1, size - 2, size - 2);
+        const level = sigmas[Math.round(((i + 0.5) / n) * T)], length = size - 2;
+        const left = panel.X(0) + (i + 0.5) * cell - length / 2;
+        c.drawImage(picture(level), left, y - length / 2, length, length);
       }
       c.globalAlpha = 1;
       panel.write(t === null ? "never" : say(t), panel.x + panel.w + 14, y, { colour, bold: true });
@@ -95,7 +100,8 @@ fewstep.figure("noising", (figure) => {
       .filter(([, t]) => t !== null).sort((a, b) => a[1] - b[1]);
     const [first, last] = [times[0], times[times.length - 1]];
     const kept = 1 / (1 + sigma.value ** 2);
-    return `σ = ${say(sigma.value)}, ᾱ = 1/(1 + σ²) = ${kept < 0.1 ? kept.toPrecision(1) : say(kept)}. ` +
+    const written = kept < 0.1 ? kept.toPrecision(1) : say(kept);
+    return `σ = ${say(sigma.value)}, ᾱ = 1/(1 + σ²) = ${written}. ` +
       `First there: ${first[0]}, at t/T = ${say(first[1])}. ` +
       `Last: ${last[0]}, at ${say(last[1])}.`;
   };

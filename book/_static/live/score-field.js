@@ -3,7 +3,9 @@
 fewstep.figure("score-field", (figure) => {
   "use strict";
   const { say } = fewstep, HALF = 2.4;
-  const points = [[-1.5, 0.9], [-0.8, 1.5], [-1.3, -0.5], [0.3, -1.4], [1.2, -0.9], [1.6, 0.6], [0.6, 1.2]];
+  const points = [
+    [-1.5, 0.9], [-0.8, 1.5], [-1.3, -0.5], [0.3, -1.4], [1.2, -0.9], [1.6, 0.6], [0.6, 1.2],
+  ];
   const x = [1.9, -2];
 
   const sigma = figure.player(8, () =>
@@ -12,14 +14,16 @@ fewstep.figure("score-field", (figure) => {
     }), true);
   const kind = figure.choice("data", ["points", "Gaussians of std 0.3"]);
 
-  const data = () => fewstep.mixture(points, kind.value ? 0.09 : 0, points.map(() => 1 / points.length));
+  const weights = points.map(() => 1 / points.length);
+  const data = () => fewstep.mixture(points, kind.value ? 0.09 : 0, weights);
 
   let panel;
-  figure.draw = ({ context: c, w, h, narrow, colours }) => {
+  figure.draw = ({ w, h, narrow, colours }) => {
     const [blue, orange, green] = colours.series, p = data(), level = sigma.value;
     const side = narrow ? Math.min(w, h - 120) : h;
     panel = figure.panel({ x: narrow ? (w - side) / 2 : 0, y: 0, w: side, h: side }, {
-      x: [-HALF, HALF], y: [-HALF, HALF], xTicks: [-2, 0, 2], yTicks: [-2, 0, 2], title: "score and answer",
+      x: [-HALF, HALF], y: [-HALF, HALF], xTicks: [-2, 0, 2], yTicks: [-2, 0, 2],
+      title: "score and answer",
     });
     // the density, relative to its largest value here
     const n = 48, at = fewstep.linspace(-HALF, HALF, n), grid = new Float64Array(2 * n * n);
@@ -40,10 +44,12 @@ fewstep.figure("score-field", (figure) => {
       }
     });
     panel.frame();
-    const state = Float64Array.from(x), share = p.posterior(state, level), answer = p.denoise(state, level);
+    const state = Float64Array.from(x);
+    const share = p.posterior(state, level), answer = p.denoise(state, level);
     panel.within(() => points.forEach((y, i) => {
       if (share[i] > 0.002)
-        panel.line([x[0], y[0]], [x[1], y[1]], { colour: orange, width: 1 + 9 * share[i], alpha: 0.55 });
+        panel.line([x[0], y[0]], [x[1], y[1]],
+          { colour: orange, width: 1 + 9 * share[i], alpha: 0.55 });
     }));
     points.forEach((y, i) => {
       panel.dot(...y, { colour: orange, radius: 8, ring: true });
@@ -54,24 +60,28 @@ fewstep.figure("score-field", (figure) => {
     panel.dot(...x, { colour: blue, radius: 7, ring: true });
     panel.dot(...answer, { colour: green, radius: 5, ring: true });
     // beside the arrow's two ends, not on it
-    const [ux, uy] = [answer[0] - x[0], answer[1] - x[1]].map((v) => (v || 1e-9) / (Math.hypot(answer[0] - x[0], answer[1] - x[1]) || 1));
-    panel.write("x", panel.X(x[0]) - 17 * ux, panel.Y(x[1]) + 17 * uy, { align: "center", colour: blue, bold: true, halo: true });
-    panel.write("D", panel.X(answer[0]) + 17 * ux, panel.Y(answer[1]) - 17 * uy, { align: "center", colour: green, bold: true, halo: true });
+    const angle = Math.atan2(answer[1] - x[1], answer[0] - x[0]);
+    const [ux, uy] = [17 * Math.cos(angle), 17 * Math.sin(angle)];
+    panel.name("x", panel.X(x[0]) - ux, panel.Y(x[1]) + uy, blue, "center");
+    panel.name("D", panel.X(answer[0]) + ux, panel.Y(answer[1]) - uy, green, "center");
 
-    const box = narrow ? { x: 0, y: side + 4, w, h: h - side - 4 } : { x: side + 20, y: 0, w: w - side - 20, h };
+    const box = narrow ? { x: 0, y: side + 4, w, h: h - side - 4 }
+      : { x: side + 20, y: 0, w: w - side - 20, h };
     const bars = figure.panel(box, narrow
-      ? { x: [0, 7], y: [0, 1], title: "posterior weights", yTicks: [[0, "0"], [1, "1"]], xTicks: [] }
-      : { x: [0, 1], y: [0, 7], title: "posterior weights p(yᵢ | x)", xTicks: [[0, "0"], [0.5, "½"], [1, "1"]], yTicks: [[7, ""]] });
+      ? { x: [0, 7], y: [0, 1], title: "posterior weights", xTicks: [],
+          yTicks: [[0, "0"], [1, "1"]] }
+      : { x: [0, 1], y: [0, 7], title: "posterior weights p(yᵢ | x)", yTicks: [[7, ""]],
+          xTicks: [[0, "0"], [0.5, "½"], [1, "1"]] });
     bars.frame();
     share.forEach((v, i) => {
       const letter = `y${"₁₂₃₄₅₆₇"[i]}`;
-      c.fillStyle = orange;
       if (narrow) {
-        c.fillRect(bars.X(i + 0.15), bars.Y(v), bars.X(i + 0.85) - bars.X(i + 0.15), bars.Y(0) - bars.Y(v));
-        bars.write(letter, bars.X(i + 0.5), bars.y + bars.h + 6, { align: "center", baseline: "top" });
+        bars.bar(i + 0.15, 0, i + 0.85, v, { colour: orange });
+        const look = { align: "center", baseline: "top" };
+        bars.write(letter, bars.X(i + 0.5), bars.y + bars.h + 6, look);
       } else {
-        const y = bars.Y(7 - i - 0.5), high = Math.min(24, 0.7 * bars.h / 7);
-        c.fillRect(bars.x, y - high / 2, bars.X(v) - bars.x, high);
+        const y = bars.Y(6.5 - i);
+        bars.bar(0, 6.25 - i, v, 6.75 - i, { colour: orange });
         bars.write(letter, bars.x - 8, y, { align: "right" });
         const inside = v > 0.85;
         bars.write(say(v), bars.X(v) + (inside ? -6 : 6), y,

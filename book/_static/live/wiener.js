@@ -67,12 +67,12 @@ fewstep.figure("wiener", (figure) => {
     if (T <= 64) x.forEach((v, k) => one.dot(k / T, v, { colour: blue, ring: T <= 16 }));
     one.dot(0, x0, { radius: 5, ring: true });
     const top = one.y + 8;
-    one.write("SDE", one.x + one.w - 6, top, { align: "right", colour: colours.muted, halo: true });
-    one.write(`chain, T = ${T}`, one.x + one.w - 6, top + 17,
-      { align: "right", colour: blue, bold: true, halo: true });
+    one.name("SDE", one.x + one.w - 6, top, colours.muted);
+    one.name(`chain, T = ${T}`, one.x + one.w - 6, top + 17, blue);
 
     const two = figure.panel(boxes[1], {
-      x: [0, 1], y: noises, xTicks: ticks, yTicks: wholes(noises), title: "their noise w, in T steps",
+      x: [0, 1], y: noises, xTicks: ticks, yTicks: wholes(noises),
+      title: "their noise w, in T steps",
     });
     two.frame();
     two.line(times(FINE), path(FINE), { colour: colours.muted, width: 1, alpha: 0.35 });
@@ -88,16 +88,18 @@ fewstep.figure("wiener", (figure) => {
     three.line([1.6, 1800], [1, 1], { colour: colours.line, width: 1, dash: [3, 3] });
     three.within(() => all.forEach((_, i) => [0, 1].forEach((j) => {
       const [colour, reached] = [j ? green : orange, counts[i] <= T];
-      three.dot(counts[i], all[i][j], { colour, radius: counts[i] === T ? 6 : 3, alpha: reached ? 1 : 0.3 });
+      const radius = counts[i] === T ? 6 : 3;
+      three.dot(counts[i], all[i][j], { colour, radius, alpha: reached ? 1 : 0.3 });
     })));
-    three.write("Σ|Δw|", three.X(20), three.Y(16), { align: "right", colour: orange, bold: true });
-    three.write("Σ(Δw)²", three.X(1000), three.Y(2.1), { align: "right", colour: green, bold: true });
+    three.name("Σ|Δw|", three.X(20), three.Y(16), orange);
+    three.name("Σ(Δw)²", three.X(1000), three.Y(2.1), green);
   };
 
   figure.says = () => {
     const T = steps.value, [length, squares] = sums(T), x = chain(T);
     const gap = Math.max(...x.map((v, k) => Math.abs(v - truth[(k * FINE) / T])));
-    return `T = ${T}: the chain is at most ${say(gap, gap < 0.0995 ? 4 : 2)} from the SDE's path at the times ` +
-      `k/T. Σ|Δw| = ${say(length)} grows like √T; Σ(Δw)² = ${say(squares)} tends to 1.`;
+    return `T = ${T}: the chain is at most ${say(gap, gap < 0.0995 ? 4 : 2)} from the SDE's path ` +
+      `at the times k/T. Σ|Δw| = ${say(length)} grows like √T; ` +
+      `Σ(Δw)² = ${say(squares)} tends to 1.`;
   };
 });
