@@ -1,10 +1,33 @@
-"""What the site takes from its environment: the address of the repository it was built from.
+"""What the site adds to Sphinx: the Colab button, and the directive of the live figures.
 
 With FEWSTEP_REPOSITORY=https://github.com/owner/name each notebook page gets a Colab button that
 opens the stamped copy on the branch `colab`. Without it there is no button; a fork edits nothing.
+
+A live figure is book/_static/live/<name>.js. Its directive is a figure like others, numbered, with
+a caption; the still picture is what readers without scripts see, and on paper:
+
+    ```{live} noising
+    :still: _images/01-live.png
+    :alt: What the picture shows, for those who cannot see it.
+
+    What to do and what to notice.
+    ```
 """
 
+import html
 import os
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.directives.patches import Figure
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+LIVE = Path(__file__).resolve().parent.parent / "_static/live"
+PARTS = ("core.js", "draw.js", "live.css")  # what all live figures share
+
+logger = logging.getLogger(__name__)
 
 
 def use_repository(app, config):
@@ -19,7 +42,50 @@ def use_repository(app, config):
         options["repository_branch"] = "colab"
 
 
+class Live(Figure, SphinxDirective):
+    """A figure whose picture a script replaces by a canvas with handles."""
+
+    option_spec = {**Figure.option_spec, "still": directives.unchanged}
+
+    def run(self):
+        name, options = self.arguments[0], self.options
+        known = sorted(p.stem for p in LIVE.glob("*.js") if p.name not in PARTS)
+        if name not in known:
+            return self._refuse(f"no figure {name!r}: there are {', '.join(known)}")
+        for option in ("still", "alt"):
+            if not (options.get(option) or "").strip():
+                return self._refuse(f"figure {name!r} has no :{option}:")
+        self.arguments[0] = options.pop("still")
+        options.setdefault("name", f"fig-live-{name}")
+        options["loading"] = "lazy"  # with scripts on, most readers never fetch it
+        (figure, *rest) = super().run()
+        if not isinstance(figure, nodes.figure):  # docutils has said why
+            return [figure, *rest]
+        alt = html.escape(options["alt"])
+        before = f'<div class="fewstep-live" data-live="{name}" data-alt="{alt}">'
+        figure.insert(1, nodes.raw("", "</div>", format="html"))
+        figure.insert(0, nodes.raw("", before, format="html"))
+        self.env.metadata[self.env.docname].setdefault("live", []).append(name)
+        return [figure, *rest]
+
+    def _refuse(self, why):
+        logger.warning("live: %s", why, location=self.get_location())
+        return []
+
+
+def load_scripts(app, pagename, templatename, context, doctree):
+    """Only pages with a live figure load its scripts, in this order, after the page itself."""
+    names = app.env.metadata.get(pagename, {}).get("live", [])
+    if not names:
+        return
+    app.add_css_file("live/live.css")
+    for script in ["core", "draw", *dict.fromkeys(names)]:
+        app.add_js_file(f"live/{script}.js", loading_method="defer")
+
+
 def setup(app):
     # before the theme (priority 500) reads its options
     app.connect("config-inited", use_repository, priority=100)
+    app.add_directive("live", Live)
+    app.connect("html-page-context", load_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

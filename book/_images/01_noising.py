@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from fewstep import data, plots, schedules
+from fewstep import data, grids, plots, schedules
 
 HERE = Path(__file__).parent
 SCHEDULES = {
@@ -57,9 +57,40 @@ def levels_and_steps():
     return figure
 
 
+def one_level(sigma=0.3):
+    """The still of the live figure: six rows of a noised digit, marked where σ is reached."""
+    digit = data.digits().float(slice(1))
+    noise = torch.randn(digit.shape, generator=torch.Generator().manual_seed(3))
+    rows = {name: make(1000).sigmas for name, make in SCHEDULES.items()}
+    rows["VE geometric"] = torch.cat([torch.zeros(1), grids.ve(1000, 0.01, 100)[:-1].flip(0)])
+    noisy = lambda level: (digit + level * noise)[0, 0] / (1 + 1.2 * level)
+    show = dict(cmap="gray", vmin=-1, vmax=1, aspect="auto")
+    figure, axes = plt.subplots(figsize=(7.2, 3.5))
+    for k, (levels, colour) in enumerate(zip(rows.values(), plots.COLOURS)):
+        for i in range(12):
+            box = (i / 12 + 0.004, (i + 1) / 12 - 0.004, k + 0.38, k - 0.38)
+            axes.imshow(noisy(levels[round((i + 0.5) / 12 * 1000)]), extent=box, alpha=0.6, **show)
+        t = int((levels >= sigma).nonzero()[0]) / 1000
+        box = (t - 0.05, t + 0.05, k + 0.46, k - 0.46)
+        axes.imshow(noisy(sigma), extent=box, zorder=3, **show)
+        frame = (box[0], box[3]), 0.1, 0.92
+        axes.add_patch(plt.Rectangle(*frame, fill=False, ec=colour, lw=2.5, zorder=4))
+        axes.text(1.03, k, f"{t:.2f}", color=colour, va="center", weight="bold")
+    axes.set(xlim=(-0.06, 1.14), ylim=(5.6, -0.6), xticks=[0, 0.5, 1], yticks=range(6))
+    axes.set_yticklabels(rows)
+    axes.set_xticklabels(["0, data", "½", "1, noise"])
+    axes.set(xlabel="time t/T", title=f"where each schedule reaches σ = {sigma}")
+    axes.grid(False)
+    return figure
+
+
 if __name__ == "__main__":
     plots.style()
-    for name, draw in {"01-rows": rows_of_digits, "01-levels": levels_and_steps}.items():
+    for name, draw in {
+        "01-rows": rows_of_digits,
+        "01-levels": levels_and_steps,
+        "01-live": one_level,
+    }.items():
         draw().savefig(
             HERE / f"{name}.png", dpi=150, facecolor="white", metadata={"Software": None}
         )

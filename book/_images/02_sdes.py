@@ -31,8 +31,34 @@ def chain_to_sde():
     return figure
 
 
+def one_path():
+    """The still of the live figure: a chain of 8 steps, the SDE, and sums of their noise."""
+    fine = torch.randn(4096, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) / 64
+    figure, axes = plt.subplot_mosaic("AAB;AAC", figsize=(7.2, 3.5))
+    counts = 2 ** torch.arange(1, 11)
+    for steps, label in ((4096, "SDE"), (8, "chain, T = 8")):
+        dw, states = fine.reshape(steps, -1).sum(1), [1.5]
+        for k, step in enumerate(dw.tolist()):
+            beta = 0.1 + 1.8 * k / steps
+            states.append((1 - beta / steps) ** 0.5 * states[-1] + beta**0.5 * step)
+        t = torch.linspace(0, 1, steps + 1)
+        look = dict(marker="", lw=0.7, color="0.6") if steps > 8 else dict(marker="o")
+        axes["A"].plot(t, states, label=label, **look)
+        axes["B"].plot(t, torch.cat([torch.zeros(1), dw.cumsum(0)]), **{**look, "marker": ""})
+    pieces = [fine.reshape(int(T), -1).sum(1) for T in counts]
+    axes["C"].loglog(counts, [dw.abs().sum() for dw in pieces], label="Σ|Δw|", ls="")
+    axes["C"].loglog(counts, [(dw**2).sum() for dw in pieces], label="Σ(Δw)²", ls="")
+    axes["A"].set(title="chain and SDE", xlabel="time t = k/T", ylabel="state x")
+    axes["B"].set(title="their noise w, in T steps", xticks=[0, 0.5, 1])
+    axes["C"].set(title="sums over its steps", xlabel="T", ylim=(0.25, 64))
+    axes["A"].legend(fontsize=8)
+    axes["C"].legend(fontsize=8)
+    return figure
+
+
 if __name__ == "__main__":
     plots.style()
-    chain_to_sde().savefig(
-        HERE / "02-chain-to-sde.png", dpi=150, facecolor="white", metadata={"Software": None}
-    )
+    for name, draw in {"02-chain-to-sde": chain_to_sde, "02-live": one_path}.items():
+        draw().savefig(
+            HERE / f"{name}.png", dpi=150, facecolor="white", metadata={"Software": None}
+        )

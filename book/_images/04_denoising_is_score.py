@@ -78,7 +78,46 @@ def basins():
     return figure
 
 
+def one_answer(sigma=0.8):
+    """The still of the live figure: one state, the weights of seven points, and the answer."""
+    points = [(-1.5, 0.9), (-0.8, 1.5), (-1.3, -0.5), (0.3, -1.4), (1.2, -0.9), (1.6, 0.6)]
+    points = torch.tensor([*points, (0.6, 1.2)])
+    x, D = torch.tensor([[1.9, -2.0]]), denoisers.DataSet(points)
+    shares = torch.softmax(-((x - points) ** 2).sum(1) / (2 * sigma**2), 0)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.5))
+    places = square(2.4, 60)
+    cells = D.log_density(places, sigma).exp().reshape(60, 60).T
+    look = dict(origin="lower", extent=(-2.4, 2.4, -2.4, 2.4), cmap="Greys")
+    left.imshow(cells, vmax=2 * cells.max(), **look)
+    places = square(2.2, 13)
+    way = D(places, sigma) - places
+    length = way.norm(dim=1, keepdim=True)
+    left.quiver(*places.T, *(way / (0.5 + length)).T, color="0.4", scale=16, width=0.004)
+    for point, share in zip(points, shares.tolist()):
+        if share > 0.002:
+            look = dict(color=plots.COLOURS[1], lw=1 + 9 * share, alpha=0.55, marker="")
+            left.plot(*torch.stack([x[0], point]).T, **look)
+    left.scatter(*points.T, s=120, color=plots.COLOURS[1], marker="o", zorder=3)
+    for i, point in enumerate(points.tolist()):
+        look = dict(color="white", ha="center", va="center", fontsize=8, weight="bold", zorder=4)
+        left.text(*point, i + 1, **look)
+    answer = D(x, sigma)[0].tolist()
+    arrow = dict(arrowstyle="-|>", lw=2.5, color="black")
+    left.annotate("", answer, x[0].tolist(), arrowprops=arrow, zorder=5)
+    left.plot(*x.T, color=plots.COLOURS[0], markersize=9, zorder=6)
+    left.plot(*answer, color=plots.COLOURS[2], marker="o", markersize=7, zorder=6)
+    left.text(answer[0] - 0.2, answer[1] + 0.15, "D", color=plots.COLOURS[2], weight="bold")
+    left.text(2.05, -2.3, "x", color=plots.COLOURS[0], weight="bold")
+    left.set(title=f"score and answer at σ = {sigma}", xticks=[-2, 0, 2], yticks=[-2, 0, 2])
+    left.set(xlabel="first coordinate", ylabel="second coordinate")
+    left.grid(False)
+    right.barh([f"$y_{i}$" for i in range(1, 8)], shares, color=plots.COLOURS[1])
+    right.set(xlim=(0, 1), title="posterior weights", xlabel="$p(y_i | x)$")
+    right.invert_yaxis()
+    return figure
+
+
 if __name__ == "__main__":
     plots.style()
-    for name, draw in {"04-arrows": arrows, "04-basins": basins}.items():
+    for name, draw in {"04-arrows": arrows, "04-basins": basins, "04-live": one_answer}.items():
         draw().savefig(HERE / f"{name}.png", dpi=150, facecolor="white")

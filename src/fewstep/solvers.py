@@ -286,7 +286,8 @@ def sample(
     require(within, "sigmas[0]", float(grid[0]), f"at most σ_max = {highest:g} of the process")
     raised = grid.clone()
     if churn is not None:
-        raised = grid * (1 + torch.tensor([churn.gamma(sigma, n) for sigma in grid.tolist()]))
+        gammas = [churn.gamma(sigma, n) for sigma in grid.tolist()]
+        raised = grid * (1 + torch.tensor(gammas, dtype=torch.float64))
         within = float(raised.max()) <= highest
         require(within, "churn", churn, f"such that σ̂ stays below σ_max = {highest:g}")
     instants = process.at(process.sigma_inv(grid)).unbind()
