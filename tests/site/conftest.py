@@ -68,3 +68,11 @@ def browser():
         chromium = started.chromium.launch(executable_path=executable, args=quiet)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(params=["http", "file"])
+def address(request):
+    """Pages must work from a server and, downloaded, from a folder."""
+    if request.param == "http":
+        return request.getfixturevalue("served")
+    return request.getfixturevalue("site").as_uri()

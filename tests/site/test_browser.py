@@ -18,14 +18,6 @@ SEARCH_BOXES = (
 )
 
 
-@pytest.fixture(params=["http", "file"])
-def address(request):
-    """Pages must work from a server and, downloaded, from a folder."""
-    if request.param == "http":
-        return request.getfixturevalue("served")
-    return request.getfixturevalue("site").as_uri()
-
-
 @pytest.fixture
 def wide(browser):
     page = browser.new_page(viewport={"width": 1280, "height": 900})

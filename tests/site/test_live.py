@@ -22,14 +22,6 @@ DRAWN = """name => { const told = document.querySelector(`[data-live="${name}"] 
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
-@pytest.fixture(params=["http", "file"])
-def address(request):
-    """Pages must work from a server and, downloaded, from a folder."""
-    if request.param == "http":
-        return request.getfixturevalue("served")
-    return request.getfixturevalue("site").as_uri()
-
-
 @pytest.fixture
 def opened(browser):
     """Opens a page in a window of its own; fails on an error or a request to elsewhere."""
