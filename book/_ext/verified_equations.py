@@ -129,6 +129,7 @@ def page(equations, report) -> tuple[str, list[str]]:
             lines.append(
                 f"- {mark}: `{t['test']}` in `{t['file']}`. {t['does']} "
                 f"Tolerance {power_of_ten(t['tolerance'])}{unit}{cases}."
+                + (f" Fails, as it must, for {t['wrong']}." if t.get("refuted") else "")
             )
             if t["outcome"] != "passed":
                 faults.append(f"{equation.name}: {t['test']} {t['outcome']}")

@@ -91,6 +91,4 @@ if __name__ == "__main__":
         "01-levels": levels_and_steps,
         "01-live": one_level,
     }.items():
-        draw().savefig(
-            HERE / f"{name}.png", dpi=150, facecolor="white", metadata={"Software": None}
-        )
+        plots.save(draw(), HERE / f"{name}.svg")

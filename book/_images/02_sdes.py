@@ -59,6 +59,4 @@ def one_path():
 if __name__ == "__main__":
     plots.style()
     for name, draw in {"02-chain-to-sde": chain_to_sde, "02-live": one_path}.items():
-        draw().savefig(
-            HERE / f"{name}.png", dpi=150, facecolor="white", metadata={"Software": None}
-        )
+        plots.save(draw(), HERE / f"{name}.svg")

@@ -61,7 +61,9 @@ def three_motions():
         ("Reverse SDE, noise to data", path(noise, times.flip(0), 1, 1), times.flip(0)),
     )
     for axes, (title, states, clock) in zip(panels, motions):
-        axes.pcolormesh(times[::6], heights[:, 0], density, cmap="Greys", vmax=1.0, rasterized=True)
+        axes.pcolormesh(
+            times[::6], heights[:, 0], density, cmap=plots.SHADE, vmax=1.0, rasterized=True
+        )
         axes.plot(clock, states, marker="", lw=1)
         axes.set(
             xlim=(0, 1),
@@ -84,7 +86,7 @@ def particles():
     states = path(starts, times.flip(0), 1, 1)
     density = shade(times[::4], heights)
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.5), sharey=True, width_ratios=(2, 1))
-    left.pcolormesh(times[::4], heights[:, 0], density**0.5, cmap="Greys", vmax=1.4)
+    left.pcolormesh(times[::4], heights[:, 0], density**0.5, cmap=plots.SHADE, vmax=1.4)
     left.plot(times.flip(0), states[:, :8], color=plots.COLOURS[0], marker="", lw=1)
     left.plot([0] * 8, states[-1, :8], color=plots.COLOURS[1], ls="", clip_on=False)
     left.set(xlim=(0, 1), ylim=(-3.2, 3.2), xticks=[0, 0.5, 1], ylabel="state x")
@@ -102,6 +104,4 @@ def particles():
 if __name__ == "__main__":
     plots.style()
     for name, draw in {"03-paths": three_motions, "03-live": particles}.items():
-        draw().savefig(
-            HERE / f"{name}.png", dpi=150, facecolor="white", metadata={"Software": None}
-        )
+        plots.save(draw(), HERE / f"{name}.svg")

@@ -87,7 +87,7 @@ def one_answer(sigma=0.8):
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.5))
     places = square(2.4, 60)
     cells = D.log_density(places, sigma).exp().reshape(60, 60).T
-    look = dict(origin="lower", extent=(-2.4, 2.4, -2.4, 2.4), cmap="Greys")
+    look = dict(origin="lower", extent=(-2.4, 2.4, -2.4, 2.4), cmap=plots.SHADE)
     left.imshow(cells, vmax=2 * cells.max(), **look)
     places = square(2.2, 13)
     way = D(places, sigma) - places
@@ -120,4 +120,4 @@ def one_answer(sigma=0.8):
 if __name__ == "__main__":
     plots.style()
     for name, draw in {"04-arrows": arrows, "04-basins": basins, "04-live": one_answer}.items():
-        draw().savefig(HERE / f"{name}.png", dpi=150, facecolor="white")
+        plots.save(draw(), HERE / f"{name}.svg")

@@ -1,6 +1,8 @@
 """Pictures: image grids, figures with alternative text, and a slider that works on a static page.
 
 Figures go through ``show`` because a notebook's own display of a figure has no alternative text.
+They are SVG: sharp at every size, and the site recolours their greys for its dark theme. So ink is
+black or grey and paper white; a colour keeps what it means in both themes.
 """
 
 import base64
@@ -8,6 +10,7 @@ import html
 import io
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,14 +18,21 @@ import torch
 from einops import rearrange
 from IPython import get_ipython
 from IPython.display import display
+from matplotlib.collections import Collection
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from . import _files
 from ._checks import count, function, number, require
 from .data import require_pictures, to_float
 
 # Okabe & Ito's: told apart with every common form of colour-blindness, on white and on dark.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+# From nothing to grey, for densities: seen on white and on dark.
+SHADE = LinearSegmentedColormap.from_list("shade", [(0.5, 0.5, 0.5, 0.0), (0.5, 0.5, 0.5, 0.95)])
+MANY = 5000  # points of an axes from which on a figure draws them in pixels
 
 
 def style() -> None:
@@ -94,14 +104,48 @@ class Picture:
         return f"[{self.alt}]"
 
 
-def _image_tag(figure: Figure, alt: str, attributes: str = "") -> str:
+def _svg(figure: Figure) -> bytes:
+    """The figure as SVG, the same bytes for the same figure.  Closes it.
+
+    What has many points is drawn in pixels inside it: paths would weigh more and look no better.
+    """
+    for axes in figure.axes:
+        curves = [line for line in axes.get_children() if isinstance(line, Line2D)]
+        many = sum(len(line.get_xydata()) for line in curves) > MANY
+        for artist in axes.get_children():
+            if isinstance(artist, Collection):
+                paths = max(len(artist.get_offsets()), len(artist.get_paths()))
+                points = sum(len(path) for path in artist.get_paths())
+                artist.set_rasterized(paths > MANY // 10 or points > MANY)
+            elif isinstance(artist, Line2D):
+                artist.set_rasterized(many)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=144, facecolor="white")
+    with plt.rc_context({"svg.hashsalt": "fewstep"}):
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        figure.savefig(buffer, format="svg", dpi=144, facecolor="white", metadata=nothing)
     plt.close(figure)
-    data = base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as SVG, as the pages use it, and close it.
+
+    path: a name that ends in .svg.
+    Raises ValueError for another ending, and for other things than a matplotlib Figure.
+    """
+    require(isinstance(figure, Figure), "figure", figure, "a matplotlib Figure")
+    svg = isinstance(path, str | Path) and Path(path).suffix == ".svg"
+    require(svg, "path", path, "a name that ends in .svg")
+    with _files.replacing(Path(path)) as part:
+        part.write_bytes(_svg(figure))
+
+
+def _image_tag(figure: Figure, alt: str) -> str:
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    data = base64.b64encode(_svg(figure)).decode()
     return (
-        f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" '
-        f'width="{round(figure.get_figwidth() * 96)}" style="max-width:100%" {attributes}>'
+        f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(alt)}" '
+        f'width="{width}" height="{height}" style="max-width:100%;height:auto">'
     )
 
 
@@ -121,12 +165,19 @@ def show(figure: Figure, alt: str) -> None:
 
 
 def slider(
-    draw: Callable[[Any], Figure], values: Sequence, *, label: str, alt: str, form: str = "{}"
+    draw: Callable[[Any], Figure],
+    values: Sequence,
+    *,
+    label: str,
+    alt: str,
+    form: str = "{}",
+    start: int | None = None,
 ) -> None:
     """Display a figure above a slider, captioned "label = value".
 
     draw: from a value to its figure.  values: two or more.  form: how a value is written.
     alt: what the figures show, for those who cannot see them; the caption is added.
+    start: which value comes first, by its index; None for the one in the middle.
     In a live kernel it is an ipywidgets slider that draws on demand. Where the page will be static
     (the environment has ``FEWSTEP_STATIC=1``, as when the site is built) all frames are drawn at
     once and the slider needs no kernel.
@@ -144,54 +195,70 @@ def slider(
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"form = {form!r}: must fit the values, such as '{{:.1f}}'") from error
 
-    def frame(i: int, attributes: str = "") -> str:
+    start = len(values) // 2 if start is None else count("start", start, 0, len(values) - 1)
+
+    def frame(i: int) -> str:
         figure = draw(values[i])
         require(isinstance(figure, Figure), f"draw({values[i]})", figure, "a matplotlib Figure")
-        return _image_tag(figure, f"{alt} {label} = {written[i]}.", attributes)
+        return _image_tag(figure, f"{alt} {label} = {written[i]}.")
 
     if os.environ.get("FEWSTEP_STATIC") == "1":
-        display(Picture(_static_slider(frame, written, label), alt))
+        display(Picture(_static_slider(frame, written, label, start), alt))
     elif get_ipython() is None:  # a plain script has no slider
-        display(Picture(frame(0), f"{alt} {label} = {written[0]}."))
+        display(Picture(frame(start), f"{alt} {label} = {written[start]}."))
     else:
-        display(_live_slider(frame, written, label))
+        display(_live_slider(frame, written, label, start))
 
 
-def _static_slider(frame: Callable[..., str], written: list[str], label: str) -> str:
+def _static_slider(frame: Callable[[int], str], written: list[str], label: str, start: int) -> str:
     captions = [html.escape(f"{label} = {value}") for value in written]
     frames = "".join(
-        frame(i, f'data-caption="{caption}"' + " hidden" * (i > 0))
+        f'<span data-caption="{caption}"{" hidden" * (i != start)}>{frame(i)}</span>'
         for i, caption in enumerate(captions)
     )
-    # The handler is inline and looks only inside its own figure: no script to load, no
+    # The handlers are inline and look only inside their own figure: no script to load, no
     # identifiers to clash.
     move = (
-        "const f=this.closest('figure'),p=f.querySelectorAll('img');"
+        "const f=this.closest('figure'),p=f.querySelectorAll('[data-caption]');"
         "p.forEach((x,i)=>x.hidden=i!=this.value);"
         "const c=p[this.value].dataset.caption;"
         "f.querySelector('output').value=c;this.setAttribute('aria-valuetext',c)"
     )
+    play = (
+        "const b=this,r=b.closest('figure').querySelector('input'),stop=()=>{"
+        "clearInterval(b.t);b.t=0;b.textContent='▶';b.setAttribute('aria-label','play')};"
+        "if(b.t)return stop();if(r.value==r.max)r.value=0;else r.stepUp();"
+        "r.dispatchEvent(new Event('input'));b.textContent='⏸';"
+        "b.setAttribute('aria-label','pause');b.t=setInterval(()=>{if(r.value==r.max)return stop();r.stepUp();"
+        "r.dispatchEvent(new Event('input'))},400)"
+    )
+    ends = [html.escape(value) for value in (written[0], written[-1])]
     # Not completed by the browser: after a reload it would put the handle back, but not the frame.
     return (
         '<figure class="fewstep-slider" '
         'style="margin:0;width:fit-content;max-width:100%;text-align:center">'
-        f'{frames}<input type="range" min="0" max="{len(captions) - 1}" value="0" '
-        f'autocomplete="off" style="width:100%" aria-label="{html.escape(label)}" '
-        f'aria-valuetext="{captions[0]}" oninput="{move}">'
-        f'<output aria-live="off">{captions[0]}</output></figure>'
+        f'{frames}<div style="display:flex;gap:.6em;align-items:center">'
+        f'<button type="button" aria-label="play" onclick="{play}">▶</button>'
+        f"<small>{ends[0]}</small>"
+        f'<input type="range" min="0" max="{len(captions) - 1}" value="{start}" '
+        f'autocomplete="off" style="flex:1;min-width:5em" aria-label="{html.escape(label)}" '
+        f'aria-valuetext="{captions[start]}" oninput="{move}"><small>{ends[1]}</small></div>'
+        f'<output aria-live="off">{captions[start]}</output></figure>'
     )
 
 
-def _live_slider(frame: Callable[..., str], written: list[str], label: str) -> Any:
+def _live_slider(frame: Callable[[int], str], written: list[str], label: str, start: int) -> Any:
     import ipywidgets
 
     control = ipywidgets.SelectionSlider(
         options=[(value, i) for i, value in enumerate(written)],
-        value=0,
+        value=start,
         description=label,
         style={"description_width": "initial"},
         layout={"width": "min(100%, 32em)"},
     )
+    player = ipywidgets.Play(value=start, max=len(written) - 1, interval=400)
+    ipywidgets.link((player, "value"), (control, "index"))
     picture = ipywidgets.HTML()
     drawn: dict[int, str] = {}
 
@@ -202,5 +269,5 @@ def _live_slider(frame: Callable[..., str], written: list[str], label: str) -> A
         picture.value = drawn[i]
 
     control.observe(update, names="value")
-    update({"new": 0})
-    return ipywidgets.VBox([picture, control])
+    update({"new": start})
+    return ipywidgets.VBox([picture, ipywidgets.HBox([player, control])])

@@ -1,4 +1,5 @@
-"""The tests of key equations: the tolerance each one states, and the appendix's source.
+"""The tests of key equations: the tolerance each one states, the wrong variant on which it must
+fail, and the appendix's source.
 
 With FEWSTEP_EQUATIONS_REPORT=path, ``pytest tests/equations`` writes to that path what every test
 checked and how it ended.
@@ -20,6 +21,16 @@ def tolerance(request):
     return request.node.get_closest_marker("equation").kwargs["tolerance"]
 
 
+def pytest_generate_tests(metafunc):
+    """A test that takes `wrong` runs twice: as the equation stands, and with the slip that its
+    marker names. Then it must fail by an assertion, or it could not have found that slip.
+    """
+    if "wrong" in metafunc.fixturenames:
+        fails = pytest.mark.xfail(strict=True, raises=AssertionError, reason="the wrong variant")
+        cases = [pytest.param(False, id="right"), pytest.param(True, id="wrong", marks=fails)]
+        metafunc.parametrize("wrong", cases)
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         markers = list(item.iter_markers("equation"))
@@ -30,11 +41,16 @@ def pytest_collection_modifyitems(items):
             len(markers) > 1
             or len(marker.args) != 1
             or "tolerance" not in marker.kwargs
-            or not set(marker.kwargs) <= {"tolerance", "unit"}
+            or not set(marker.kwargs) <= {"tolerance", "unit", "wrong"}
         ):
             raise pytest.UsageError(
-                f"{item.nodeid}: write once @pytest.mark.equation(name, tolerance=1e-9), "
-                'with unit="…" if it has one'
+                f"{item.nodeid}: write once @pytest.mark.equation(name, tolerance=1e-9, "
+                'wrong=r"$…$"), with unit="…" if it has one'
+            )
+        if ("wrong" in marker.kwargs) != ("wrong" in item.fixturenames):
+            raise pytest.UsageError(
+                f"{item.nodeid}: name the wrong variant in the marker, and compute it where the "
+                "fixture `wrong` is true"
             )
         if "tolerance" not in item.fixturenames:
             raise pytest.UsageError(
@@ -58,6 +74,7 @@ def pytest_collection_modifyitems(items):
                     "does": sentence.group(),
                     "tolerance": marker.kwargs["tolerance"],
                     "unit": marker.kwargs.get("unit", ""),
+                    "wrong": marker.kwargs.get("wrong", ""),
                     "file": item.path.name,
                     "test": item.originalname,
                 },
@@ -79,9 +96,12 @@ class Recorder:
             (about["file"], about["test"], about["name"]),
             {**about, "outcome": "passed", "cases": 0, "duration": 0.0},
         )
-        test["cases"] += report.when == "setup"
+        wrong_case = "wrong" in report.nodeid.partition("[")[2].rstrip("]").split("-")
+        test["cases"] += report.when == "setup" and not wrong_case
         test["duration"] = round(test["duration"] + report.duration, 3)
-        if report.outcome != "passed" and test["outcome"] != "failed":
+        refuted = hasattr(report, "wasxfail")  # the wrong variant failed, as it must
+        test["refuted"] = test.get("refuted", False) or refuted
+        if report.outcome != "passed" and not refuted and test["outcome"] != "failed":
             test["outcome"] = report.outcome
 
     def pytest_sessionfinish(self, exitstatus):

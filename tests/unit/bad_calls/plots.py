@@ -50,9 +50,14 @@ BAD = {
         (lambda: plots.show(FIGURE, None), "alt = None"),
         (lambda: plots.show(FIGURE, 5), "alt = 5"),
     ],
+    "plots.save": [
+        (lambda: plots.save(None, "a.svg"), "figure = None: must be a matplotlib Figure"),
+        (lambda: plots.save(FIGURE, "a.png"), "path = 'a.png': must be a name that ends in .svg"),
+        (lambda: plots.save(FIGURE, None), "path = None"),
+    ],
     "plots.slider": [
         (lambda: slider(draw=None), "draw = None: must be a function"),
-        (lambda: slider(draw=lambda value: None), "draw(1) = None: must be a matplotlib Figure"),
+        (lambda: slider(draw=lambda value: None), "draw(2) = None: must be a matplotlib Figure"),
         (lambda: slider(values=None), "values = None: must be a list of values"),
         (lambda: slider(values=5), "values = 5"),
         (lambda: slider(values=[1]), "values = [1]: must be two values or more"),
@@ -62,5 +67,7 @@ BAD = {
         (lambda: slider(form="{} {}"), "form = '{} {}'"),
         (lambda: slider(form="{k}"), "form = '{k}'"),
         (lambda: slider(form=None), "form = None"),
+        (lambda: slider(start=2), "start = 2: must be an integer in 0 … 1"),
+        (lambda: slider(start="first"), "start = 'first'"),
     ],
 }
