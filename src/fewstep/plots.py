@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from einops import rearrange
 from IPython import get_ipython
@@ -111,10 +112,10 @@ def _svg(figure: Figure) -> bytes:
     """
     for axes in figure.axes:
         curves = [line for line in axes.get_children() if isinstance(line, Line2D)]
-        many = sum(len(line.get_xydata()) for line in curves) > MANY
+        many = sum(np.size(line.get_xdata()) for line in curves) > MANY
         for artist in axes.get_children():
             if isinstance(artist, Collection):
-                paths = max(len(artist.get_offsets()), len(artist.get_paths()))
+                paths = max(np.shape(artist.get_offsets())[0], len(artist.get_paths()))
                 points = sum(len(path) for path in artist.get_paths())
                 artist.set_rasterized(paths > MANY // 10 or points > MANY)
             elif isinstance(artist, Line2D):
@@ -229,7 +230,8 @@ def _static_slider(frame: Callable[[int], str], written: list[str], label: str, 
         "clearInterval(b.t);b.t=0;b.textContent='▶';b.setAttribute('aria-label','play')};"
         "if(b.t)return stop();if(r.value==r.max)r.value=0;else r.stepUp();"
         "r.dispatchEvent(new Event('input'));b.textContent='⏸';"
-        "b.setAttribute('aria-label','pause');b.t=setInterval(()=>{if(r.value==r.max)return stop();r.stepUp();"
+        "b.setAttribute('aria-label','pause');"
+        "b.t=setInterval(()=>{if(r.value==r.max)return stop();r.stepUp();"
         "r.dispatchEvent(new Event('input'))},400)"
     )
     ends = [html.escape(value) for value in (written[0], written[-1])]
