@@ -7,25 +7,22 @@ black or grey and paper white; a colour keeps what it means in both themes.
 
 import base64
 import html
-import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from einops import rearrange
 from IPython import get_ipython
 from IPython.display import display
-from matplotlib.collections import Collection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from . import _files
 from ._checks import count, function, number, require
+from ._svg import svg
 from .data import require_pictures, to_float
 
 # Okabe & Ito's: told apart with every common form of colour-blindness, on white and on dark.
@@ -33,7 +30,6 @@ COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#0
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 # From nothing to grey, for densities: seen on white and on dark.
 SHADE = LinearSegmentedColormap.from_list("shade", [(0.5, 0.5, 0.5, 0.0), (0.5, 0.5, 0.5, 0.95)])
-MANY = 5000  # points of an axes from which on a figure draws them in pixels
 
 
 def style() -> None:
@@ -105,29 +101,6 @@ class Picture:
         return f"[{self.alt}]"
 
 
-def _svg(figure: Figure) -> bytes:
-    """The figure as SVG, the same bytes for the same figure.  Closes it.
-
-    What has many points is drawn in pixels inside it: paths would weigh more and look no better.
-    """
-    for axes in figure.axes:
-        curves = [line for line in axes.get_children() if isinstance(line, Line2D)]
-        many = sum(np.size(line.get_xdata()) for line in curves) > MANY
-        for artist in axes.get_children():
-            if isinstance(artist, Collection):
-                paths = max(np.shape(artist.get_offsets())[0], len(artist.get_paths()))
-                points = sum(len(path) for path in artist.get_paths())
-                artist.set_rasterized(paths > MANY // 10 or points > MANY)
-            elif isinstance(artist, Line2D):
-                artist.set_rasterized(many)
-    buffer = io.BytesIO()
-    with plt.rc_context({"svg.hashsalt": "fewstep"}):
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(buffer, format="svg", dpi=144, facecolor="white", metadata=nothing)
-    plt.close(figure)
-    return buffer.getvalue()
-
-
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as SVG, as the pages use it, and close it.
 
@@ -135,15 +108,15 @@ def save(figure: Figure, path: str | Path) -> None:
     Raises ValueError for another ending, and for other things than a matplotlib Figure.
     """
     require(isinstance(figure, Figure), "figure", figure, "a matplotlib Figure")
-    svg = isinstance(path, str | Path) and Path(path).suffix == ".svg"
-    require(svg, "path", path, "a name that ends in .svg")
+    drawing = isinstance(path, str | Path) and Path(path).suffix == ".svg"
+    require(drawing, "path", path, "a name that ends in .svg")
     with _files.replacing(Path(path)) as part:
-        part.write_bytes(_svg(figure))
+        part.write_bytes(svg(figure))
 
 
 def _image_tag(figure: Figure, alt: str) -> str:
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    data = base64.b64encode(_svg(figure)).decode()
+    data = base64.b64encode(svg(figure)).decode()
     return (
         f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(alt)}" '
         f'width="{width}" height="{height}" style="max-width:100%;height:auto">'

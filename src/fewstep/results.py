@@ -5,7 +5,6 @@ versions, device, date). Cells that were measured over several seeds hold the li
 :func:`table` shows them as mean ± std.
 """
 
-import io
 import json
 import math
 import os
@@ -67,14 +66,14 @@ def record(
     alt: str | None = None,
     into: str | Path | None = None,
 ) -> Path:
-    """Write ``results/<name>.json``, and ``.png`` if there is a figure; returns the path.
+    """Write ``results/<name>.json``, and ``.svg`` if there is a figure; returns the path.
 
     Both are of this run, or both stay those of the run before.
     name: lower-case words joined by hyphens.
     rows: dicts of numbers, words and lists of numbers (one per seed).
     settings: all that the rows depend on.  seeds: the seeds used.
     samples: pictures per measurement.  seconds: the run took.
-    figure: with ``alt``, its description in words.
+    figure: with ``alt``, its description in words; it is closed.
     into: another folder; None for ``results/`` of the checkout.
     Raises ValueError for a bad name, rows that are no dicts, NaN, a figure without a description;
     OSError when there is no room.
@@ -119,16 +118,16 @@ def record(
     text = re.sub(
         r"\[\n\s*([^\[\]{}\"]+?)\n\s*\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text
     )
-    picture = io.BytesIO()
+    contents = {path: (text + "\n").encode()}
     if figure is not None:
-        figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
-    contents = {path: (text + "\n").encode(), path.with_suffix(".png"): picture.getvalue()}
-    contents = {file: content for file, content in contents.items() if content}
+        from ._svg import svg  # matplotlib takes a while to load
+
+        contents[path.with_suffix(".svg")] = svg(figure)
     with replacing_all(*contents, size=sum(map(len, contents.values()))) as parts:
         for part, content in zip(parts, contents.values()):
             part.write_bytes(content)
     if figure is None:  # one of an earlier run is none of this one
-        path.with_suffix(".png").unlink(missing_ok=True)
+        path.with_suffix(".svg").unlink(missing_ok=True)
     return path
 
 

@@ -131,7 +131,7 @@ def test_a_figure_is_recorded_with_its_description(tmp_path):
         "r", ROWS, settings={}, figure=figure, alt="An empty pair of axes", into=tmp_path
     )
     plt.close(figure)
-    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "r.svg").read_text()
     assert results.read("r", of=tmp_path)["alt"] == "An empty pair of axes"
 
 
@@ -140,21 +140,23 @@ def test_a_write_that_fails_leaves_the_old_run(tmp_path, monkeypatch):
     old = (tmp_path / "r.json").read_bytes()
 
     class Breaks:
+        axes = ()
+
         def savefig(self, file, **options):
             file.write(b"half")
             raise RuntimeError("no backend")
 
-    (tmp_path / "r.png").write_bytes(b"old picture")
+    (tmp_path / "r.svg").write_bytes(b"old picture")
     with pytest.raises(RuntimeError, match="no backend"):
         results.record("r", ROWS, settings={"v": 2}, figure=Breaks(), alt="x", into=tmp_path)
-    assert (tmp_path / "r.png").read_bytes() == b"old picture"
+    assert (tmp_path / "r.svg").read_bytes() == b"old picture"
     assert (tmp_path / "r.json").read_bytes() == old, "rows and picture must belong to one run"
     monkeypatch.setattr(_files.shutil, "disk_usage", lambda p: SimpleNamespace(free=10))
     with pytest.raises(OSError, match="free are 10"):
         results.record("r", ROWS, settings={"v": 3}, into=tmp_path)
     assert (tmp_path / "r.json").read_bytes() == old and {p.name for p in tmp_path.iterdir()} == {
         "r.json",
-        "r.png",
+        "r.svg",
     }
 
 
@@ -167,7 +169,7 @@ def test_a_full_disk_at_the_picture_leaves_both_of_the_old_run(tmp_path, monkeyp
     old = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     axes.plot([1, 2])
     write = Path.write_bytes
-    for full in (".json", ".png"):
+    for full in (".json", ".svg"):
 
         def to_a_full_disk(path, content, full=full):
             write(path, content[:10] if full in path.name else content)
@@ -182,7 +184,7 @@ def test_a_full_disk_at_the_picture_leaves_both_of_the_old_run(tmp_path, monkeyp
 
 
 def test_a_run_without_a_figure_keeps_none_of_an_earlier_run(tmp_path):
-    (tmp_path / "r.png").write_bytes(b"old picture")
+    (tmp_path / "r.svg").write_bytes(b"old picture")
     results.record("r", ROWS, settings={}, into=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
 
