@@ -51,10 +51,11 @@ def book(tmp_path):
 
 
 def test_key_equations_are_found_in_order(book):
-    assert [(e.name, e.tex, e.page, e.title) for e in appendix.key_equations(book)] == [
-        ("one", "x &= y \\\\\n&= z", "01-a", "A chapter"),
-        ("two", "a = b", "01-a", "A chapter"),
-        ("three", "c = d", "01-a", "A chapter"),
+    found = appendix.key_equations(book)
+    assert [(e.name, e.tex, e.page, e.title, e.words) for e in found] == [
+        ("one", "x &= y \\\\\n&= z", "01-a", "A chapter", "A chapter"),
+        ("two", "a = b", "01-a", "A chapter", "Name"),
+        ("three", "c = d", "01-a", "A chapter", "A chapter"),
     ]
 
 
@@ -91,6 +92,35 @@ def test_appendix_gives_the_unit_and_the_cases(book):
         report(("two", "passed"), tolerance=4, unit="standard errors", cases=3),
     )
     assert "Tolerance 4 (standard errors), 3 cases." in text
+
+
+def test_appendix_names_the_slip_and_prints_the_test(book):
+    (book / "test_a.py").write_text("@mark\ndef test_a():\n    assert 1\n\n\ndef test_b(): ...\n")
+    text, _ = appendix.page(
+        appendix.key_equations(book),
+        report(("two", "passed"), wrong="$a = 2b$", refuted=True),
+        book,
+    )
+    assert "Fails, as it must, for $a = 2b$." in text
+    assert "```python\n@mark\ndef test_a():\n    assert 1\n```" in text and "test_b" not in text
+    assert "(verified-two)=\n\n### Name" in text
+
+
+def test_verified_equations_get_a_mark(book, monkeypatch):
+    (book / "book").mkdir()
+    (book / "01-a.md").rename(book / "book/01-a.md")
+    (book / "r.json").write_text(json.dumps(report(("one", "passed"), ("two", "failed"))))
+    monkeypatch.setenv("FEWSTEP_EQUATIONS_REPORT", str(book / "r.json"))
+    number = '<div class="math notranslate" id="equation-key-{}">\n<span class="eqno">(1.1)</span>'
+    context = {"body": "".join(map(number.format, ("one", "two", "three")))}
+    app = SimpleNamespace(
+        srcdir=book,
+        env=SimpleNamespace(found_docs={"book/01-a"}),
+        builder=SimpleNamespace(get_relative_uri=lambda here, there: "appendix.html"),
+    )
+    appendix.mark(app, "book/01-a", "page.html", context, object())
+    assert context["body"].count("<a ") == 1
+    assert 'eqno"><a class="verified" href="appendix.html#verified-one"' in context["body"]
 
 
 @pytest.mark.parametrize(
