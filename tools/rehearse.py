@@ -1,7 +1,7 @@
 """Dress rehearsal of the gpu scale on a CPU: python tools/rehearse.py [NOTEBOOK …] [--record]
 
 Each notebook runs with the gpu column's networks, data and code, but training stops after two
-steps of a small batch, and samplers carry few samples and repeat them. What that cost is scaled
+steps of a small batch, and samplers carry few samples over few steps and repeat them. What that cost is scaled
 up to the full size and summed: floating-point operations and peak memory, from which follow the
 times that the notebooks state. What is not cut (pictures, statistics) runs in full, on the CPU.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-STEPS, ROWS, SMALL = 2, 4, 64
+STEPS, ROWS, SMALL, LONG = 2, 4, 64, 100
 
 # Peaks in TFLOP/s of float32 and float64 from the makers' data sheets; small networks reach a
 # fraction. The share is an assumption, on the safe side, until a run on a GPU is recorded.
@@ -142,7 +142,17 @@ def rehearse(path: Path) -> Bill:
         watched.calls = calls_each  # type: ignore[attr-defined]
         if isinstance(options.get("generator"), list):
             options["generator"] = options["generator"][:rows]
-        out = sample(watched, few_x, sigmas, *arguments, **options)
+        if (steps := len(sigmas) - 1) > (LONG if network else 8):
+            # Calls grow by the same number with each step, so two short grids give that of all.
+            ends = [torch.linspace(0, steps, k + 1).long() for k in (7, 8)]
+            short, out = (sample(watched, few_x, sigmas[k], *arguments, **options) for k in ends)
+            path = out.trajectory
+            if path is not None:
+                path = path[torch.arange(steps + 1) * 8 // steps]
+            nfe = out.nfe + (steps - 8) * (out.nfe - short.nfe)
+            out = replace(out, nfe=nfe, trajectory=path)
+        else:
+            out = sample(watched, few_x, sigmas, *arguments, **options)
         calls = out.nfe // calls_each
         if network:
             bill.single += per_call[0] * calls * n
