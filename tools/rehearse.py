@@ -1,9 +1,10 @@
 """Dress rehearsal of the gpu scale on a CPU: python tools/rehearse.py [NOTEBOOK …] [--record]
 
 Each notebook runs with the gpu column's networks, data and code, but training stops after two
-steps of a small batch, and samplers carry few samples over few steps and repeat them. What that cost is scaled
-up to the full size and summed: floating-point operations and peak memory, from which follow the
-times that the notebooks state. What is not cut (pictures, statistics) runs in full, on the CPU.
+steps of a small batch, and samplers carry few samples, exact ones over few steps, and repeat them.
+What that cost is scaled up to the full size and summed: floating-point operations and peak memory,
+from which follow the times that the notebooks state. What is not cut (pictures, statistics) runs in
+full, on the CPU.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-STEPS, ROWS, SMALL, LONG = 2, 4, 64, 100
+STEPS, ROWS, SMALL = 2, 4, 64
 
 # Peaks in TFLOP/s of float32 and float64 from the makers' data sheets; small networks reach a
 # fraction. The share is an assumption, on the safe side, until a run on a GPU is recorded.
@@ -142,14 +143,16 @@ def rehearse(path: Path) -> Bill:
         watched.calls = calls_each  # type: ignore[attr-defined]
         if isinstance(options.get("generator"), list):
             options["generator"] = options["generator"][:rows]
-        if (steps := len(sigmas) - 1) > (LONG if network else 8):
+        steps = len(sigmas) - 1
+        kept = 8 + steps.bit_length()  # more for more: a notebook may compare their errors
+        if steps > 2 * kept and not network:
             # Calls grow by the same number with each step, so two short grids give that of all.
-            ends = [torch.linspace(0, steps, k + 1).long() for k in (7, 8)]
-            short, out = (sample(watched, few_x, sigmas[k], *arguments, **options) for k in ends)
+            grids = [sigmas[torch.linspace(0, steps, k + 1).long()] for k in (kept - 1, kept)]
+            short, out = (sample(watched, few_x, grid, *arguments, **options) for grid in grids)
             path = out.trajectory
             if path is not None:
-                path = path[torch.arange(steps + 1) * 8 // steps]
-            nfe = out.nfe + (steps - 8) * (out.nfe - short.nfe)
+                path = path[torch.arange(steps + 1) * kept // steps]
+            nfe = out.nfe + (steps - kept) * (out.nfe - short.nfe)
             out = replace(out, nfe=nfe, trajectory=path)
         else:
             out = sample(watched, few_x, sigmas, *arguments, **options)

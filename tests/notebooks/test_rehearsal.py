@@ -1,17 +1,22 @@
-"""The gpu scale, rehearsed on a CPU: the tool runs a notebook and bills it."""
+"""The gpu scale, rehearsed on a CPU: every notebook whose data lie at hand runs, the tool bills it,
+and the times that notebooks state are those of the recorded rehearsal.
+"""
 
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from fewstep import data
+from fewstep import data, results
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TRAINING = [path for path in NOTEBOOKS if "training.train(" in path.read_text("utf-8")]
 PROBE = """
 import torch
 from fewstep import data, grids, losses, networks, preconditioning, solvers, training
@@ -35,9 +40,31 @@ def run(path):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_a_notebook_of_no_network_costs_nothing_but_its_own_time():
-    bill = run(ROOT / "notebooks/02-sdes.ipynb")
-    assert bill["single"] == bill["memory"] == bill["training_steps"] == 0 < bill["seconds"]
+def recorded(path):
+    """What the recorded rehearsal says of a notebook."""
+    return {row["notebook"]: row for row in results.read("rehearsal")["rows"]}[path.stem]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_gpu_scale_runs_and_costs_what_is_recorded(path):
+    if path in TRAINING and not (data.root() / "FashionMNIST/raw").is_dir():
+        pytest.skip("Fashion-MNIST is not at hand")
+    bill = run(path)
+    trains = path in TRAINING
+    assert (bill["training_steps"] > 100 and bill["memory"] > 1e6) == trains
+    for name, key in (("single", "TFLOP (float32)"), ("double", "TFLOP (float64)")):
+        again = f"{key} of {path.stem} is no longer the recorded one: make rehearse"
+        assert bill[name] / 1e12 == pytest.approx(recorded(path)[key], rel=0.02), again
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
+def test_the_stated_times_are_the_recorded_ones(path):
+    first = "".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"])
+    stated = re.search(r"estimated (\d+) minutes? on a T4\D+(\d+) on an A100", first)
+    assert stated, "the first cell states the times at gpu scale"
+    for minutes, key, most in zip(stated.groups(), ("T4", "A100"), (40, 10)):
+        counted = recorded(path)[f"minutes on a {key}"]
+        assert abs(int(minutes) - counted) <= 1 and int(minutes) <= most, f"{key}: {counted:.1f}"
 
 
 def test_operations_are_those_of_the_full_size(tmp_path):
