@@ -71,17 +71,21 @@ def still(name="DPM-Solver++(2M)", calls=9):
     grid, states = run(name, calls)
     moments = [0, 3, 4, 5, 6, 7, 9]
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.5), width_ratios=(1, 1.2))
-    left.imshow(plots.tile(states[moments, :8].flatten(0, 1), columns=8)[..., 0], cmap="gray")
+    shown = states[moments, :8].flatten(0, 1)
+    tiles, gaps = (plots.tile(x, columns=8)[..., 0] for x in (shown, -torch.ones_like(shown)))
+    left.imshow(tiles, cmap="gray", alpha=1 - gaps, interpolation="nearest")
     for row, i in enumerate(moments):
         text = "noise" if i == 0 else f"after {i}" if i < calls else f"after all {calls}"
         left.text(-2, 9 * row + 3.5, text, ha="right", va="center", fontsize=8)
     left.set(title=f"{name},\n{calls} network calls")
     left.axis("off")
-    for solver, marker in zip(SOLVERS, "os^"):
+    for solver, marker in zip(SOLVERS, plots.MARKERS):
         means, stds = zip(*[quality(solver, c) for c in CALLS])
         right.errorbar(CALLS, means, stds, capsize=2, marker=marker, label=solver)
-    low, high = (results.read("quickstart")["settings"]["floor"][0] + s * 0.094 for s in (-1, 1))
-    right.axhspan(low, high, color="gray", alpha=0.3, lw=0, label="real digits")
+    floor, spread = results.read("quickstart")["settings"]["floor"]
+    right.axhspan(
+        floor - spread, floor + spread, color="gray", alpha=0.3, lw=0, label="real digits"
+    )
     right.plot(calls, quality(name, calls)[0], "o", ms=14, mfc="none", mec="0.2", mew=1.5)
     right.set(xscale="log", yscale="log", xlabel="network calls")
     right.set_title("quality at equal cost\n(FD-C, lower is better)")
@@ -94,7 +98,9 @@ def still(name="DPM-Solver++(2M)", calls=9):
 
 if __name__ == "__main__":
     script = json.dumps(data(), separators=(",", ":"), ensure_ascii=False)
-    note = "/* Made by book/_images/intro_frames.py: states of real runs, and recorded qualities. */\n"
+    note = (
+        "/* Made by book/_images/intro_frames.py: states of real runs, and recorded qualities. */\n"
+    )
     DATA.write_text(f"{note}fewstep.digits = {script};\n", "utf-8")
     plots.style()
     plots.save(still(), HERE / "intro-live.svg")

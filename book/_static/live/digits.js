@@ -28,11 +28,11 @@
     }
 
     const step = figure.player(1, () =>
-      figure.slider("after", [0, 9, 1, 5], { text: paid, ends: ["noise", "digits"] }));
+      figure.slider("after", [0, 9, 1, 6], { text: paid, ends: ["noise", "digits"] }));
 
     /* Another run has another number of steps: the same share of the way is kept. More calls take
        longer here too. */
-    let share = 5 / 9, raw = 5;
+    let share = 6 / 9, raw = 6;
     function fit() {
       if (step.raw !== raw) share = step.raw / step.max;
       step.max = step.input.max = last();
@@ -41,6 +41,9 @@
     }
     figure.controls.addEventListener("change", fit);
     fit();
+    // the first time it plays all of it, not what is left from the frame that it starts with
+    const rewind = () => step.raw === raw && (step.raw = 0);
+    figure.play.button.addEventListener("click", rewind, { once: true });
 
     /* One digit of a state, 8 × 8 pixels of 16 greys, two in a byte. */
     const small = document.createElement("canvas");
