@@ -188,7 +188,7 @@ def test_play_runs_on_request_and_only_on_the_screen(opened, served, name):
     page.evaluate(COUNT_FRAMES)
     play, slider = figure.locator(".live-play"), figure.locator("input[type=range]").first
     if name == "digits":
-        figure.get_by_label("39").check()  # the others are over too soon
+        figure.get_by_role("radio", name="39").check()  # the others are over too soon
 
     def frames(milliseconds=400):
         before = page.evaluate("frames_asked")
@@ -284,7 +284,7 @@ def test_the_script_moves_nothing_on_the_page(browser, served, name, width):
 def test_without_scripts_a_still_picture_shows(opened, served, name):
     page = opened(f"{served}/{FIGURES[name]}", java_script_enabled=False)
     figure = page.locator(f'[data-live="{name}"]')
-    picture = figure.locator("img")
+    picture = figure.locator("img:visible")  # of one for each theme
     picture.scroll_into_view_if_needed()
     assert picture.is_visible() and picture.get_attribute("alt").strip()
     box = figure.bounding_box()
@@ -326,8 +326,8 @@ def test_recorded_states_are_what_the_library_computes(frames):
 
 
 def choose(figure, solver, calls, step):
-    figure.get_by_label(solver).check()
-    figure.get_by_label(str(calls), exact=True).check()
+    figure.get_by_role("radio", name=solver).check()
+    figure.get_by_role("radio", name=str(calls), exact=True).check()
     slider = figure.locator("input[type=range]")
     slider.press("Home")
     for _ in range(step):
@@ -352,8 +352,9 @@ def test_digits_are_the_recorded_ones(opened, served, frames, solver, calls, ste
     assert f"FD-C {mean:.2f} ±" in said if mean < 9.995 else f"FD-C {mean:.0f} ±" in said
     # the grey in the middle of every pixel of the sixteen digits
     shown = figure.locator("canvas").evaluate(
-        """c => { const all = c.getContext("2d"), size = (Math.min(c.height - 24, 0.46 * c.width) + 4)
-          / 4, at = (k, i) => k * size + ((i + 0.5) / 8) * (size - 4), grey = [];
+        """c => { const all = c.getContext("2d"), side = Math.min(c.height - 24, 0.46 * c.width);
+          const size = side / 4 + 1, at = (k, i) => k * size + ((i + 0.5) / 8) * (size - 4);
+          const grey = [];
           for (let k = 0; k < 16; k++) for (let i = 0; i < 64; i++)
             grey.push(all.getImageData(at(k % 4, i % 8), 22 + at(k >> 2, i >> 3), 1, 1).data[0]);
           return grey; }"""
@@ -366,20 +367,20 @@ def test_first_play_shows_all_of_it_and_settings_keep_the_place(opened, served):
     page, figure = opened(f"{served}/{FIGURES['digits']}", "digits")
     slider, start = figure.locator("input[type=range]"), seen(figure)
     for solver in ("Heun", "DPM-Solver++(2M)"):
-        figure.get_by_label(solver).check()
+        figure.get_by_role("radio", name=solver).check()
     assert seen(figure) == start, "a look at another solver has moved the handle"
-    figure.locator(".live-play").click()
-    page.wait_for_timeout(100)
-    assert raw(slider) == 0
+    # both in one go, before the first frame
+    press = "b => { b.click(); return +b.closest('.live-player').querySelector('input').value; }"
+    assert figure.locator(".live-play").evaluate(press) == 0
     page.wait_for_function("() => document.querySelector('.live-play').dataset.sign == 'play'")
     assert raw(slider) == 9
-    figure.get_by_label("Euler").check()
-    figure.get_by_label("39").check()
+    figure.get_by_role("radio", name="Euler").check()
+    figure.get_by_role("radio", name="39").check()
     assert raw(slider) == 39, "from the end to the end"
     slider.press("ArrowLeft")
-    figure.locator(".live-play").click()
-    page.wait_for_timeout(100)
-    assert raw(slider) >= 38, "later it goes on from where the reader is"
+    assert figure.locator(".live-play").evaluate(press) == 38, (
+        "later it goes on from where the reader is"
+    )
 
 
 def test_without_its_records_the_still_stays(browser, served):
@@ -389,6 +390,23 @@ def test_without_its_records_the_still_stays(browser, served):
     figure = page.locator('[data-live="digits"]')
     assert figure.locator("img:visible").count() == 1 and figure.locator("canvas").count() == 0
     page.close()
+
+
+@pytest.mark.parametrize("where", ["https://github.com/someone/theirs", "https://else.where/a", ""])
+def test_colab_role(tmp_path, monkeypatch, where):
+    """A button where the notebook pages have one: on Colab only what lies on GitHub opens."""
+    monkeypatch.setenv("FEWSTEP_REPOSITORY", where)
+    (tmp_path / "index.md").write_text("# Page\n\n[Here](#page) {colab}`notebooks/one`\n")
+    (tmp_path / "conf.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'book/_ext')!r})\n"
+        "extensions = ['myst_parser', 'fewstep_site']\n"
+    )
+    command = [sys.executable, "-m", "sphinx", "-q", tmp_path, tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    html = (tmp_path / "out/index.html").read_text()
+    link = "https://colab.research.google.com/github/someone/theirs/blob/colab/notebooks/one.ipynb"
+    assert html.count("Open in Colab") == html.count(f'href="{link}"') == ("github.com" in where)
 
 
 GOOD = {"name": "wiener", "still": ":still: still.png", "alt": ":alt: What it shows."}
