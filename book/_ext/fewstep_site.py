@@ -2,6 +2,7 @@
 
 With FEWSTEP_REPOSITORY=https://github.com/owner/name each notebook page gets a Colab button that
 opens the stamped copy on the branch `colab`. Without it there is no button; a fork edits nothing.
+A page has such a button where it says {colab}`notebooks/quickstart`.
 
 A live figure is book/_static/live/<name>.js. Its directive is a figure like others, numbered, with
 a caption; the still picture is what readers without scripts see, and on paper:
@@ -22,7 +23,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.directives.patches import Figure
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 LIVE = Path(__file__).resolve().parent.parent / "_static/live"
 PARTS = ("core.js", "draw.js", "live.css")  # what all live figures share
@@ -40,6 +41,21 @@ def use_repository(app, config):
     if repository.startswith("https://github.com/"):
         options["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
         options["repository_branch"] = "colab"
+
+
+class Colab(SphinxRole):
+    """A button that opens a notebook on Colab; nothing where the notebook pages have none."""
+
+    def run(self):
+        options = self.config.html_theme_options
+        colab = options.get("launch_buttons", {}).get("colab_url")
+        if not colab:
+            return [], []
+        repository = options["repository_url"].removeprefix("https://github.com/")
+        place = f"github/{repository}/blob/{options['repository_branch']}"
+        link = f"{colab}/{place}/{self.text}.ipynb"
+        classes = ["sd-btn", "sd-btn-outline-primary"]
+        return [nodes.reference("", "Open in Colab", refuri=link, classes=classes)], []
 
 
 class Live(Figure, SphinxDirective):
@@ -86,6 +102,7 @@ def load_scripts(app, pagename, templatename, context, doctree):
 def setup(app):
     # before the theme (priority 500) reads its options
     app.connect("config-inited", use_repository, priority=100)
+    app.add_role("colab", Colab())
     app.add_directive("live", Live)
     app.connect("html-page-context", load_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

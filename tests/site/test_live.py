@@ -1,5 +1,8 @@
 """The live figures on the built pages: each handle moves its picture, on every way to reach it."""
 
+import base64
+import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +14,13 @@ from sklearn.datasets import load_digits
 ROOT = Path(__file__).resolve().parents[2]
 LIVE = ROOT / "book/_static/live"
 FIGURES = {
+    "digits": "book/intro.html",
     "noising": "book/01-noising.html",
     "wiener": "book/02-sdes.html",
     "motions": "book/03-probability-flow.html",
     "score-field": "book/04-denoising-is-score.html",
 }
+RECORDED = {"digits-data"}  # what a figure shows and cannot compute; it fetches that itself
 FORMULAS = "**/mathjax/**"
 DRAWN = """name => { const told = document.querySelector(`[data-live="${name}"] .live-says`);
   return told && told.textContent; }"""
@@ -70,7 +75,7 @@ def raw(slider):
 
 def test_every_figure_stands_on_its_page_and_no_page_else_loads_scripts(site, pages):
     scripts = {path.stem for path in LIVE.glob("*.js")}
-    assert scripts == {"core", "draw", *FIGURES}
+    assert scripts == {"core", "draw", *FIGURES, *RECORDED}
     for name in pages:
         text = (site / name).read_text(encoding="utf8")
         here = {figure for figure, page in FIGURES.items() if page == name}
@@ -81,7 +86,9 @@ def test_every_figure_stands_on_its_page_and_no_page_else_loads_scripts(site, pa
 
 
 def test_all_of_it_is_small():
-    assert sum(path.stat().st_size for path in LIVE.iterdir()) <= 60_000
+    sizes = {path.stem: path.stat().st_size for path in LIVE.iterdir()}
+    recorded = sum(sizes.pop(name) for name in RECORDED)
+    assert sum(sizes.values()) <= 64_000 and recorded <= 150_000
 
 
 def test_digit_is_the_data_sets(opened, served):
@@ -122,6 +129,7 @@ def test_handles_move_by_mouse_and_keyboard(opened, address, name):
             assert seen(figure)[0] != before[0], f"{name}: {button.inner_text()}"
     for choice in figure.locator("fieldset").all():
         options = choice.locator("input").all()
+        options[0].click()
         before = seen(figure)
         options[1].click()
         assert options[1].is_checked() and seen(figure) != before
@@ -179,6 +187,8 @@ def test_play_runs_on_request_and_only_on_the_screen(opened, served, name):
     page, figure = opened(f"{served}/{FIGURES[name]}", name)
     page.evaluate(COUNT_FRAMES)
     play, slider = figure.locator(".live-play"), figure.locator("input[type=range]").first
+    if name == "digits":
+        figure.get_by_role("radio", name="39").check()  # the others are over too soon
 
     def frames(milliseconds=400):
         before = page.evaluate("frames_asked")
@@ -192,7 +202,7 @@ def test_play_runs_on_request_and_only_on_the_screen(opened, served, name):
     play.click()
     page.wait_for_timeout(1500)
     assert raw(slider) != start and play.get_attribute("aria-label") == "Pause"
-    page.evaluate("scrollTo(0, 0)")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.wait_for_timeout(400)
     hidden = raw(slider)
     assert frames() == 0 and raw(slider) == hidden, "it runs on where nobody sees it"
@@ -261,6 +271,10 @@ def test_the_script_moves_nothing_on_the_page(browser, served, name, width):
                     f"e => {{ e.value = e.{share}; e.dispatchEvent(new Event('input')); }}"
                 )
                 page.evaluate(SETTLED)
+            for option in figure.locator("input[type=radio]").all():
+                heights.append(figure.bounding_box()["height"])
+                option.check()
+                page.evaluate(SETTLED)
         heights.append(figure.bounding_box()["height"])
         page.close()
     assert max(heights) - min(heights) <= 1, heights
@@ -270,13 +284,129 @@ def test_the_script_moves_nothing_on_the_page(browser, served, name, width):
 def test_without_scripts_a_still_picture_shows(opened, served, name):
     page = opened(f"{served}/{FIGURES[name]}", java_script_enabled=False)
     figure = page.locator(f'[data-live="{name}"]')
-    picture = figure.locator("img")
+    picture = figure.locator("img:visible")  # of one for each theme
     picture.scroll_into_view_if_needed()
     assert picture.is_visible() and picture.get_attribute("alt").strip()
     box = figure.bounding_box()
     assert box["width"] > 500 and picture.bounding_box()["height"] > 200
     assert box["height"] < picture.bounding_box()["height"] + 20, "an empty place is kept"
     assert figure.locator("canvas, input").count() == 0
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """The script that makes the title page's recorded runs, and what it has made."""
+    spec = importlib.util.spec_from_file_location("frames", ROOT / "book/_images/intro_frames.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = module.DATA.read_text("utf-8")
+    return module, json.loads(text.split("fewstep.digits = ")[1].rstrip(";\n"))
+
+
+def levels(packed):
+    """Grey levels from 0 to 15 of all pixels, two in a byte."""
+    byte = np.frombuffer(packed, dtype=np.uint8).astype(int)
+    return np.stack([byte >> 4, byte & 15], 1).reshape(-1, 16, 8, 8)
+
+
+def test_recorded_states_are_what_the_library_computes(frames):
+    module, data = frames
+    assert data["solvers"] == list(module.SOLVERS) and data["calls"] == list(module.CALLS)
+    settings = [(name, calls) for name in module.SOLVERS for calls in module.CALLS]
+    for (name, calls), recorded in zip(settings, data["runs"], strict=True):
+        grid, states = module.run(name, calls)
+        found, exact = levels(base64.b64decode(recorded["frames"])), levels(module.greys(states))
+        assert found.shape == exact.shape == (len(grid), 16, 8, 8)
+        # other machines round otherwise
+        assert np.abs(found - exact).max() <= 1, f"{name}, {calls} calls"
+        assert np.abs(np.array(recorded["sigmas"]) - grid.numpy()).max() < 0.05
+        assert recorded["fd"] == module.quality(name, calls)
+    real = (states[-1].clamp(-1, 1) + 1) * 7.5
+    assert np.abs(exact[-1] - real.numpy()[:, 0]).max() <= 0.5 + 1e-6
+
+
+def choose(figure, solver, calls, step):
+    figure.get_by_role("radio", name=solver).check()
+    figure.get_by_role("radio", name=str(calls), exact=True).check()
+    slider = figure.locator("input[type=range]")
+    slider.press("Home")
+    for _ in range(step):
+        slider.press("ArrowRight")
+    return slider
+
+
+@pytest.mark.parametrize(
+    "solver, calls, step, paid",
+    [("Heun", 19, 6, 12), ("Heun", 5, 3, 5), ("Euler", 9, 9, 9), ("DPM-Solver++(2M)", 39, 30, 30)],
+)
+def test_digits_are_the_recorded_ones(opened, served, frames, solver, calls, step, paid):
+    module, data = frames
+    page, figure = opened(f"{served}/{FIGURES['digits']}", "digits")
+    slider = choose(figure, solver, calls, step)
+    run = data["runs"][4 * data["solvers"].index(solver) + data["calls"].index(calls)]
+    assert slider.get_attribute("aria-valuetext") == f"{paid} of {calls} calls"
+    assert float(slider.get_attribute("max")) == len(run["sigmas"]) - 1
+    said = seen(figure)[1]
+    assert said.startswith(f"{solver} after {paid} of {calls} calls, ")
+    mean = module.quality(solver, calls)[0]
+    assert f"FD-C {mean:.2f} ±" in said if mean < 9.995 else f"FD-C {mean:.0f} ±" in said
+    # the grey in the middle of every pixel of the sixteen digits
+    shown = figure.locator("canvas").evaluate(
+        """c => { const all = c.getContext("2d"), side = Math.min(c.height - 24, 0.46 * c.width);
+          const size = side / 4 + 1, at = (k, i) => k * size + ((i + 0.5) / 8) * (size - 4);
+          const grey = [];
+          for (let k = 0; k < 16; k++) for (let i = 0; i < 64; i++)
+            grey.push(all.getImageData(at(k % 4, i % 8), 22 + at(k >> 2, i >> 3), 1, 1).data[0]);
+          return grey; }"""
+    )
+    exact = levels(base64.b64decode(run["frames"]))[step]
+    assert (np.array(shown).reshape(16, 8, 8) == 17 * exact).all()
+
+
+def test_first_play_shows_all_of_it_and_settings_keep_the_place(opened, served):
+    page, figure = opened(f"{served}/{FIGURES['digits']}", "digits")
+    slider, start = figure.locator("input[type=range]"), seen(figure)
+    for solver in ("Heun", "DPM-Solver++(2M)"):
+        figure.get_by_role("radio", name=solver).check()
+    assert seen(figure) == start, "a look at another solver has moved the handle"
+    # both in one go, before the first frame
+    press = "b => { b.click(); return +b.closest('.live-player').querySelector('input').value; }"
+    assert figure.locator(".live-play").evaluate(press) == 0
+    page.wait_for_function("() => document.querySelector('.live-play').dataset.sign == 'play'")
+    assert raw(slider) == 9
+    figure.get_by_role("radio", name="Euler").check()
+    figure.get_by_role("radio", name="39").check()
+    assert raw(slider) == 39, "from the end to the end"
+    slider.press("ArrowLeft")
+    assert figure.locator(".live-play").evaluate(press) == 38, (
+        "later it goes on from where the reader is"
+    )
+
+
+def test_without_its_records_the_still_stays(browser, served):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.route("**/digits-data.js*", lambda route: route.abort())
+    page.goto(f"{served}/{FIGURES['digits']}", wait_until="load")
+    figure = page.locator('[data-live="digits"]')
+    assert figure.locator("img:visible").count() == 1 and figure.locator("canvas").count() == 0
+    page.close()
+
+
+@pytest.mark.parametrize("where", ["https://github.com/someone/theirs", "https://else.where/a", ""])
+def test_colab_role(tmp_path, monkeypatch, where):
+    """A button where the notebook pages have one: on Colab only what lies on GitHub opens."""
+    monkeypatch.setenv("FEWSTEP_REPOSITORY", where)
+    (tmp_path / "index.md").write_text("# Page\n\n[Here](#page) {colab}`notebooks/one`\n")
+    (tmp_path / "conf.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'book/_ext')!r})\n"
+        "extensions = ['myst_parser', 'fewstep_site']\n"
+    )
+    command = [sys.executable, "-m", "sphinx", "-q", tmp_path, tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    html = (tmp_path / "out/index.html").read_text()
+    link = "https://colab.research.google.com/github/someone/theirs/blob/colab/notebooks/one.ipynb"
+    assert html.count("Open in Colab") == html.count(f'href="{link}"') == ("github.com" in where)
 
 
 GOOD = {"name": "wiener", "still": ":still: still.png", "alt": ":alt: What it shows."}
@@ -294,7 +424,7 @@ GOOD = {"name": "wiener", "still": ":still: still.png", "alt": ":alt: What it sh
 )
 def test_directive(tmp_path, change, fault):
     """A page of its own, built as strictly as the site."""
-    (tmp_path / "still.png").write_bytes((ROOT / "book/_images/02-live.png").read_bytes())
+    (tmp_path / "still.png").write_bytes((ROOT / "results/quickstart.png").read_bytes())
     lines = {**GOOD, **change}
     page = f"# Page\n\n```{{live}} {lines.pop('name')}\n" + "\n".join(
         [*filter(None, lines.values()), "", "What to do.", "```", "{numref}`fig-live-wiener`", ""]

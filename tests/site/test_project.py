@@ -79,6 +79,62 @@ def test_contents_list_what_exists_and_all_of_it():
     assert sorted(listed) == sorted(there)
 
 
+NUMBERED = re.compile(r"(\d+)\. ")
+
+
+def links(markdown: str) -> list[str]:
+    return [a or b for a, b in re.findall(r"\]\(([^)\s]+)\)|src(?:set)?=\"([^\"]+)\"", markdown)]
+
+
+def test_title_page_and_readme_lead_to_every_chapter():
+    chapters = [name for name in entries(TOC) if re.match(r"(book|notebooks)/\d\d-", name)]
+    intro = (ROOT / "book/intro.md").read_text("utf-8")
+    cards = re.findall(r"\{grid-item-card\} (.*)\n((?:.*\n)*?)::::\n", intro)
+    titles = dict(cards)
+    numbers = [int(n) for title in titles for n in NUMBERED.findall(title)]
+    assert numbers == list(range(1, 16))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for name in chapters:
+        number, file = int(Path(name).name[:2]), Path(name)
+        (card,) = [t + body for t, body in titles.items() if t.startswith(f"[{number}. ")]
+        assert ":img-top: " in card
+        if file.parts[0] == "book":
+            title = (ROOT / f"{name}.md").read_text("utf-8").splitlines()[0].removeprefix("# ")
+            assert f"[{number}. {title}]({file.name}.md)" in card
+            assert f"[{number}. {title}]({name}.md)" in readme
+        else:
+            assert f"[Run](../{name}.ipynb)" in card
+    # what is planned has no link and no picture
+    written = {int(Path(name).name[:2]) for name in chapters}
+    for title, body in titles.items():
+        if (found := NUMBERED.match(title)) and int(found[1]) not in written:
+            assert not links(title + body) and ":img" not in body
+
+
+def test_readme_leads_somewhere():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    found = links(readme)
+    local = [link for link in found if not link.startswith(("https://", "../../"))]
+    assert len(local) > 8 and [link for link in local if not (ROOT / link).is_file()] == []
+    # a fork edits nothing: what is GitHub's is relative, and no owner is named
+    owners = re.findall(r"github\.com/([\w-]+)|//([\w-]+)\.github\.io", readme)
+    assert {"".join(pair) for pair in owners} == {"OWNER"}
+    assert "../../blob/colab/notebooks/quickstart.ipynb" in found
+    script = (ROOT / ".ci/run").read_text()
+    for command in ("make book", "make test"):
+        assert f"\n{command} " in readme and f"\n{command}\n" in script
+
+
+def test_readme_picture_is_drawn_for_both_themes(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book/_ext")
+    from figures import dark
+
+    light, other = (
+        (ROOT / f"book/_images/intro-live{theme}.svg").read_text("utf-8") for theme in ("", "-dark")
+    )
+    assert dark(light) == other
+
+
 def test_no_file_names_a_package_registry():
     try:
         tracked = subprocess.check_output(

@@ -368,16 +368,16 @@
       if (raw !== next) this.pause();
     }
 
-    /* One of several words. */
-    choice(label, words) {
+    /* One of several words. start: the index of the first choice. */
+    choice(label, words, start = 0) {
       const box = element("fieldset", "live-choice", this.controls);
       element("legend", "", box, { textContent: label });
       const group = `${this.root.dataset.live} ${label}`;
-      const handle = { value: 0 };
+      const handle = { value: start };
       words.forEach((word, i) => {
         const option = element("label", "", box);
         const input = element("input", "", option, { type: "radio", name: group });
-        input.checked = i === 0;
+        input.checked = i === start;
         input.autocomplete = "off";
         option.append(" " + word);
         input.addEventListener("change", () => {
