@@ -409,7 +409,7 @@ def test_colab_role(tmp_path, monkeypatch, where):
     assert html.count("Open in Colab") == html.count(f'href="{link}"') == ("github.com" in where)
 
 
-GOOD = {"name": "wiener", "still": ":still: still.png", "alt": ":alt: What it shows."}
+GOOD = {"name": "wiener", "still": ":still: still.svg", "alt": ":alt: What it shows."}
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ GOOD = {"name": "wiener", "still": ":still: still.png", "alt": ":alt: What it sh
 )
 def test_directive(tmp_path, change, fault):
     """A page of its own, built as strictly as the site."""
-    (tmp_path / "still.png").write_bytes((ROOT / "results/quickstart.png").read_bytes())
+    (tmp_path / "still.svg").write_bytes((ROOT / "book/_images/02-live.svg").read_bytes())
     lines = {**GOOD, **change}
     page = f"# Page\n\n```{{live}} {lines.pop('name')}\n" + "\n".join(
         [*filter(None, lines.values()), "", "What to do.", "```", "{numref}`fig-live-wiener`", ""]
