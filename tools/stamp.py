@@ -3,7 +3,8 @@
     python tools/stamp.py --out DIR                this commit of $FEWSTEP_REPOSITORY
     python tools/stamp.py --out DIR --source REQ   anything pip installs, such as a local path
 
-The notebooks in the repository stay clean; only the first lines of the setup cell differ.
+The notebooks in the repository stay clean; only the first lines of the setup cell differ, and a
+button above the title, for those who meet the copy on GitHub.
 """
 
 import argparse
@@ -42,6 +43,12 @@ importlib.invalidate_caches()
 """
 
 
+BUTTON = (
+    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    "(https://colab.research.google.com/github/{name}/blob/colab/{path})\n\n"
+)
+
+
 def this_commit() -> str:
     """What pip is to install: the commit checked out here, from $FEWSTEP_REPOSITORY."""
     repository = os.environ.get("FEWSTEP_REPOSITORY", "").rstrip("/")
@@ -63,6 +70,15 @@ def stamp(notebook: nbformat.NotebookNode, source: str) -> nbformat.NotebookNode
     return notebook
 
 
+def with_button(notebook: nbformat.NotebookNode, path: str) -> nbformat.NotebookNode:
+    """Put the button above the title, where the repository is one that Colab opens."""
+    repository = os.environ.get("FEWSTEP_REPOSITORY", "").rstrip("/")
+    if repository.startswith("https://github.com/"):
+        name = repository.removeprefix("https://github.com/")
+        notebook.cells[0].source = BUTTON.format(name=name, path=path) + notebook.cells[0].source
+    return notebook
+
+
 def main() -> None:
     """Stamp every notebook of the project."""
     parser = argparse.ArgumentParser(
@@ -80,7 +96,8 @@ def main() -> None:
         copy = arguments.out / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         try:
-            nbformat.write(stamp(nbformat.read(path, as_version=4), source), copy)
+            stamped = stamp(nbformat.read(path, as_version=4), source)
+            nbformat.write(with_button(stamped, path.relative_to(ROOT).as_posix()), copy)
         except ValueError as error:
             sys.exit(f"{path.relative_to(ROOT)}: {error}")
         print(copy)

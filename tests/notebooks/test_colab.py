@@ -135,6 +135,10 @@ def test_stamp_names_this_commit_of_the_repository(tmp_path):
         )
         assert after.cells[setup].source.endswith(before.cells[setup].source)
         after.cells[setup].source = before.cells[setup].source
+        button, _, title = after.cells[0].source.partition("\n\n")
+        where = "colab.research.google.com/github/someone/theirs/blob/colab/notebooks/"
+        assert f"{where}{path.name}" in button
+        after.cells[0].source = title
         assert after == before
 
 
