@@ -74,7 +74,7 @@ def euler_maruyama(f, g, x, dw):
 
 @pytest.mark.equation(
     "exact-chain",
-    tolerance=1e-3,
+    tolerance=2e-4,
     unit="of the characteristic function",
     wrong=r"$\beta_k = B(t_k) - B(t_{k-1})$",
 )
