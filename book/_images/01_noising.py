@@ -87,14 +87,14 @@ def forgotten():
         return np.mean([normal(x, a**0.5 * m, a * variance + 1 - a) for m in means], axis=0)
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.3))
-    left.plot(x, noise, color="black", marker="", ls="--", lw=1, label="noise, N(0, 1)")
+    left.plot(x, noise, color="black", marker="", ls="--", lw=1.2, label="noise, N(0, 1)", zorder=3)
     levels = np.logspace(-2.5, -0.05, 40)
     for (name, about), colour, slope in zip(sets.items(), plots.COLOURS, (1, 2, 4)):
         left.plot(x, density(*about, 0.3), color=colour, marker="", label=f"data {name}")
         z = [density(*about, a) / noise - 1 for a in levels]
         kl = [(noise * (xlog1py(1 + u, u) - u)).sum() * (x[1] - x[0]) for u in z]
         right.loglog(levels, kl, color=colour, marker="")
-        right.text(levels[9], kl[9] * 2.2, f"slope {slope}", color=colour, ha="right")
+        right.text(levels[12], kl[12] * 1.3, f" slope {slope}", color=colour)
     left.set(title="at ᾱ = 0.3", xlim=(-4, 4), xlabel="$x_t$", ylabel="density", ylim=(0, 0.62))
     left.legend(fontsize=8, loc="upper left", ncols=2)
     right.set(title="KL to the noise", xlabel="ᾱ, falling", ylim=(1e-11, 2))

@@ -156,7 +156,7 @@ def test_vp_ve_equivalence(tolerance, wrong):
 @pytest.mark.equation(
     "alpha-bar-bounds",
     tolerance=1e-9,
-    wrong=r"$\frac12\sum_t\beta_t$ in both exponents, which bounds $\sqrt{\bar\alpha_T}$",
+    wrong=r"$\frac12 S_T$ in both exponents, which bounds $\sqrt{\bar\alpha_T}$",
 )
 def test_alpha_bar_bounds(tolerance, wrong):
     """Multiplies out 500 random schedules, checks both bounds, and that they close in on each
