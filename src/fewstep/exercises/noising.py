@@ -1,6 +1,10 @@
-"""Exercises of chapter 01: noise levels, steps of a chain, the distance from noise."""
+"""Exercises of chapter 01: noise levels, steps of a chain, the distance from noise, schedules made
+to order.
+"""
 
 from math import log, sqrt
+
+import numpy as np
 
 from . import Exercise, Wrong
 
@@ -112,6 +116,152 @@ kl_to_noise = Exercise(
         Wrong(
             lambda mean, variance: 0.5 * (mean + variance - 1 - log(variance)),
             "The mean enters squared: E x² = m² + v.",
+        ),
+    ],
+)
+
+
+def _variances(levels: np.ndarray, first: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """σ_t² and σ_{t−1}² for t = 1 … T."""
+    variances = np.square(levels)
+    return variances, np.concatenate([[first], variances[:-1]])
+
+
+def _betas_of(levels: np.ndarray) -> np.ndarray:
+    after, before = _variances(levels)
+    return (after - before) / (1 + after)
+
+
+betas_from_levels = Exercise(
+    name="betas_from_levels",
+    arguments=lambda rng: (np.cumsum(rng.uniform(0.05, 1.5, 5)),),
+    edges=[(np.array([1.0]),), (np.array([0.75, 1.2]),), (np.array([0.002, 1.0, 80.0]),)],
+    solution=lambda levels: _betas_of(levels),
+    wrong=[
+        Wrong(
+            lambda levels: (
+                (_variances(levels)[0] - _variances(levels)[1]) / (1 + _variances(levels)[1])
+            ),
+            "The denominator has the level before the step. The state whose variance is kept "
+            "is the one after it.",
+        ),
+        Wrong(
+            lambda levels: _variances(levels)[0] - _variances(levels)[1],
+            "That is the variance which the VE chain adds. The VP chain is the same in other "
+            "units: by which scale is its step t divided?",
+        ),
+        Wrong(
+            lambda levels: np.diff(levels, prepend=0.0) ** 2 / (1 + np.square(levels)),
+            "You took the square of a difference. What a step adds is a difference of squares: "
+            "variances add.",
+        ),
+        Wrong(
+            lambda levels: np.sqrt(_betas_of(levels)),
+            "That multiplies ε in the step. β is its square, the variance.",
+        ),
+        Wrong(
+            lambda levels: _variances(levels)[0] / (1 + _variances(levels)[0]),
+            "That is 1 − ᾱ_t, the share of all noise up to step t. β_t is what step t alone adds.",
+        ),
+        Wrong(
+            lambda levels: (
+                (_variances(levels)[0] - _variances(levels, float(levels[0] ** 2))[1])
+                / (1 + _variances(levels)[0])
+            ),
+            "Your first β is 0. The chain starts at the clean picture, with σ_0 = 0.",
+        ),
+    ],
+)
+
+equal_log_snr = Exercise(
+    name="equal_log_snr",
+    arguments=lambda rng: (
+        int(rng.integers(3, 9)),
+        float(rng.uniform(0.01, 0.5)),
+        float(rng.uniform(2, 50)),
+    ),
+    edges=[(2, 0.1, 10.0), (3, 0.1, 10.0)],
+    solution=lambda T, sigma_first, sigma_last: (
+        1 / (1 + np.geomspace(sigma_first, sigma_last, T) ** 2)
+    ),
+    wrong=[
+        Wrong(
+            lambda T, sigma_first, sigma_last: (
+                1 / (1 + np.linspace(sigma_first, sigma_last, T) ** 2)
+            ),
+            "These are equal steps of σ. Equal steps of ln SNR multiply σ by the same factor.",
+        ),
+        Wrong(
+            lambda T, sigma_first, sigma_last: (
+                1 / (1 + 1 / np.linspace(sigma_first**-2, sigma_last**-2, T))
+            ),
+            "These are equal steps of the SNR itself. Take its logarithm before you cut.",
+        ),
+        Wrong(
+            lambda T, sigma_first, sigma_last: np.geomspace(sigma_first, sigma_last, T) ** -2.0,
+            "That is the SNR. ᾱ is the signal against signal and noise together.",
+        ),
+        Wrong(
+            lambda T, sigma_first, sigma_last: 1 / (1 + np.geomspace(sigma_first, sigma_last, T)),
+            "A factor of 2: ln SNR is −2 ln σ, because the SNR is a ratio of variances.",
+        ),
+        Wrong(
+            lambda T, sigma_first, sigma_last: (
+                1 / (1 + np.geomspace(sigma_first, sigma_last, T) ** -2.0)
+            ),
+            "Your ᾱ grows with t: that is 1 − ᾱ. A sign is the wrong way round.",
+        ),
+    ],
+)
+
+jump = Exercise(
+    name="jump",
+    arguments=lambda rng: (
+        rng.normal(size=3),
+        float(rng.uniform(0.5, 0.95)),
+        float(rng.uniform(0.05, 0.45)),
+        rng.normal(size=3),
+    ),
+    edges=[
+        (np.array([1.0, -2.0]), 1.0, 0.25, np.array([1.0, 0.0])),
+        (np.array([1.0, -2.0]), 0.5, 0.5, np.array([1.0, 1.0])),
+    ],
+    solution=lambda x, alpha_bar_j, alpha_bar_t, noise: (
+        sqrt(alpha_bar_t / alpha_bar_j) * x + sqrt(1 - alpha_bar_t / alpha_bar_j) * noise
+    ),
+    wrong=[
+        Wrong(
+            lambda x, alpha_bar_j, alpha_bar_t, noise: (
+                sqrt(alpha_bar_t) * x + sqrt(1 - alpha_bar_t) * noise
+            ),
+            "That is the jump from the clean picture. x has been shrunk j times already, "
+            "and has noise in it.",
+        ),
+        Wrong(
+            lambda x, alpha_bar_j, alpha_bar_t, noise: (
+                sqrt(alpha_bar_t / alpha_bar_j) * x + sqrt(1 - alpha_bar_t) * noise
+            ),
+            "The factor of x is right. The noise up to step j is already in x: "
+            "add what the steps after j add.",
+        ),
+        Wrong(
+            lambda x, alpha_bar_j, alpha_bar_t, noise: (
+                sqrt(alpha_bar_t / alpha_bar_j) * x + (1 - alpha_bar_t / alpha_bar_j) * noise
+            ),
+            "That multiplies the noise by its variance. It takes the standard deviation.",
+        ),
+        Wrong(
+            lambda x, alpha_bar_j, alpha_bar_t, noise: (
+                alpha_bar_t / alpha_bar_j * x + sqrt(1 - alpha_bar_t / alpha_bar_j) * noise
+            ),
+            "The noise is right. ᾱ is a share of variance: x itself is multiplied by a root.",
+        ),
+        Wrong(
+            lambda x, alpha_bar_j, alpha_bar_t, noise: (
+                sqrt(alpha_bar_t / alpha_bar_j) * x + sqrt(alpha_bar_j - alpha_bar_t) * noise
+            ),
+            "The two variances must make 1 where x has variance 1. A difference of the two ᾱ "
+            "does not, because the noise in x shrinks too.",
         ),
     ],
 )
