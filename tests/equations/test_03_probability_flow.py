@@ -288,7 +288,7 @@ def test_mean_of_drifts(tolerance, wrong):
 @pytest.mark.equation(
     "sde-family",
     tolerance=1e-10,
-    wrong=r"$dx_\pm = \bigl[ f\,x - \tfrac12(1 \pm \kappa)\,g^2\,\nabla\log p \bigr]\,dt"
+    wrong=r"$dx_\pm = \bigl[ u \mp \tfrac12\kappa\,g^2\,\nabla\log p \bigr]\,dt"
     r" + \sqrt\kappa\,g\,dw$",
 )
 @pytest.mark.parametrize("sign", [+1, -1])
@@ -300,8 +300,9 @@ def test_sde_family(kappa, sign, tolerance, wrong):
     x, t = plane()
     log_density = log_p_plane(x, t)
     p = log_density.exp()[:, None]
-    share = 1 + sign * kappa if wrong else 1 - sign * kappa
-    drift = f(t) * x - 0.5 * share * g2(t) * gradient(log_density, x)
+    pull = 0.5 * g2(t) * gradient(log_density, x)
+    u = f(t) * x - pull
+    drift = u - sign * kappa * pull if wrong else u + sign * kappa * pull
     spread = 0.5 * (kappa**0.5 * g2(t) ** 0.5)[:, 0] ** 2 * divergence(gradient(p, x), x)
     residual = gradient(p, t)[:, 0] + divergence(drift * p, x) - sign * spread
     assert float(residual.abs().max().detach()) < tolerance
