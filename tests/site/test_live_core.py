@@ -180,7 +180,7 @@ def test_grids(core, name):
 
 def family(kappa):
     """Euler and Maruyama's step of the reverse SDE with any amount of noise, from the page's
-    equation flow-kappa and the library's score.
+    equation key-sde-family and the library's score.
     """
 
     def step(flow, x, now, then):
