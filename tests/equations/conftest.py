@@ -40,22 +40,16 @@ def pytest_collection_modifyitems(items):
         if (
             len(markers) > 1
             or len(marker.args) != 1
-            or "tolerance" not in marker.kwargs
-            or not set(marker.kwargs) <= {"tolerance", "unit", "wrong"}
+            or not {"tolerance", "wrong"} <= set(marker.kwargs) <= {"tolerance", "unit", "wrong"}
         ):
             raise pytest.UsageError(
                 f"{item.nodeid}: write once @pytest.mark.equation(name, tolerance=1e-9, "
                 'wrong=r"$…$"), with unit="…" if it has one'
             )
-        if ("wrong" in marker.kwargs) != ("wrong" in item.fixturenames):
+        if not {"tolerance", "wrong"} <= set(item.fixturenames):
             raise pytest.UsageError(
-                f"{item.nodeid}: name the wrong variant in the marker, and compute it where the "
-                "fixture `wrong` is true"
-            )
-        if "tolerance" not in item.fixturenames:
-            raise pytest.UsageError(
-                f"{item.nodeid}: must take the fixture `tolerance`, "
-                "or the appendix prints one that nothing used"
+                f"{item.nodeid}: must take the fixtures `tolerance` and `wrong`, "
+                "or the appendix prints what nothing used"
             )
         sentence = re.match(
             r".+?[.!?](?=\s+[A-Z]|$)", " ".join((item.function.__doc__ or "").split())

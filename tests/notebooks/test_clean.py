@@ -72,3 +72,37 @@ def test_no_markup_that_colab_cannot_show(notebook):
     myst = re.compile(r"^\s*(```|:::+|~~~)\s*\{|\{[a-z:]+\}`|^\(\S+\)=\s*$", re.MULTILINE)
     found = [match.group() for cell in prose(notebook) if (match := myst.search(cell.source))]
     assert not found, f"MyST does not render on Colab: {found}"
+
+
+def test_code_fits_the_page(notebook):
+    wide = [line for cell in code(notebook) for line in cell.source.splitlines() if len(line) > 80]
+    assert not wide, "lines of more than 80 columns:\n" + "\n".join(wide)
+
+
+def test_cells_that_only_draw_are_folded(notebook):
+    """Most of their lines speak of axes and figures."""
+    drawing = re.compile(r"\b(ax|axes|axs|figure|fig|panels?|left|right|plt|plots|alt)\b")
+    open_cells = []
+    for cell in code(notebook):
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        share = sum(bool(drawing.search(line)) for line in lines) / max(1, len(lines))
+        folded = {"hide-input", "setup", "exercise"} & set(cell.metadata.get("tags", []))
+        if len(lines) > 5 and share > 0.5 and not folded:
+            open_cells.append(cell.source)
+    assert not open_cells, "tag them hide-input:\n\n" + "\n\n".join(open_cells)
+
+
+def test_exercises_are_numbered_on_from_the_page(request, notebook):
+    """Exercise 3.7 follows the page's six; the quickstart, without a page, counts 1, 2, 3."""
+    stem = request.node.callspec.id
+    page = ROOT / f"book/{stem}.md"
+    chapter = f"{int(stem[:2])}." if page.exists() else ""
+    on_page = (
+        len(re.findall(r"^`{3,}\{exercise\}", page.read_text("utf-8"), re.M)) if chapter else 0
+    )
+    found = [
+        number
+        for cell in prose(notebook)
+        for number in re.findall(r"^### Exercise ([\d.]*\d)", cell.source, re.M)
+    ]
+    assert found == [f"{chapter}{on_page + 1 + k}" for k in range(len(found))] and found
