@@ -42,6 +42,12 @@ def use_repository(app, config):
         options["repository_branch"] = "colab"
 
 
+def use_parts_of_mathjax(app, config):
+    """Without its menu; book/_static/formulas.js says what is loaded. The extension that brings
+    MathJax along would have it all."""
+    config.mathjax_path = "mathjax/startup.js"
+
+
 class Live(Figure, SphinxDirective):
     """A figure whose picture a script replaces by a canvas with handles."""
 
@@ -86,6 +92,7 @@ def load_scripts(app, pagename, templatename, context, doctree):
 def setup(app):
     # before the theme (priority 500) reads its options
     app.connect("config-inited", use_repository, priority=100)
+    app.connect("config-inited", use_parts_of_mathjax)
     app.add_directive("live", Live)
     app.connect("html-page-context", load_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,116 @@
+/* Formulas: typeset those in view first, then the rest, some at a time so that the page never
+   stops; inline formulas may break at relations and, where long, at other operators, as in TeX.
+
+   MathJax 3 breaks no lines by itself. Its output is a row of boxes in which the browser may not
+   break; here it gets places where it may. */
+
+(() => {
+  "use strict";
+
+  const LONG = 16; // glyphs: a piece with more of them may break inside
+  const BUSY = 30; // milliseconds of typesetting before the page may do something else
+  const PATIENCE = 3000; // milliseconds until the text is shown, typeset or not
+
+  const root = document.documentElement;
+  const glyphs = (boxes) =>
+    boxes.reduce((n, box) => n + box.querySelectorAll("mjx-c").length, 0);
+  const space = (box) => box.getAttribute("space");
+  const operator = (box, width) => box.localName === "mjx-mo" && space(box) === width;
+  const wide = (box) => box.localName === "mjx-mspace" && parseFloat(box.style.width) >= 1;
+  const comma = (box) => box.querySelector(":scope > .mjx-c2C, :scope > .mjx-c3B") !== null;
+
+  // MathJax marks a relation and what follows it with space 4, a binary operator with 3.
+  const afterRelation = (a, b) => (operator(a, "4") && space(b) === "4") || wide(a);
+  const afterOther = (a, b) =>
+    (operator(a, "3") && space(b) === "3") || (comma(a) && !wide(b));
+
+  function pieces(boxes, breaks) {
+    const found = [[]];
+    boxes.forEach((box, i) => {
+      if (i > 0 && breaks(boxes[i - 1], box)) found.push([]);
+      found[found.length - 1].push(box);
+    });
+    return found;
+  }
+
+  function breakBefore(box) {
+    const place = document.createElement("mjx-break");
+    place.append(document.createElement("mjx-gap"));
+    place.firstChild.textContent = " ";
+    if (space(box)) place.setAttribute("space", space(box)); // which no line begins with
+    box.removeAttribute("space");
+    box.before(place);
+  }
+
+  /** Let a row of boxes break into lines, and rows within it where they are long. */
+  function breakRow(boxes, rules = [afterRelation, afterOther]) {
+    if (glyphs(boxes) <= LONG && rules.length < 2) return;
+    if (rules.length > 0) {
+      pieces(boxes, rules[0]).forEach((piece, i) => {
+        if (i > 0) breakBefore(piece[0]);
+        breakRow(piece, rules.slice(1));
+      });
+      return;
+    }
+    for (const box of boxes) {
+      if (["mjx-mrow", "mjx-texatom", "mjx-mstyle"].includes(box.localName)) {
+        box.classList.add("breaks");
+        breakRow([...box.children]);
+      }
+    }
+  }
+
+  function finish(formula) {
+    const math = formula.querySelector("mjx-math");
+    if (!math || math.querySelector("mjx-break")) return;
+    if (formula.getAttribute("display") !== "true") {
+      breakRow([...math.children]);
+      // what stands right before or after a formula, such as a comma, stays with it
+      const span = formula.closest(".math") ?? formula;
+      if (/^[^\s]/.test(span.nextSibling?.data ?? "")) span.after("\u2060");
+      if (/[^\s]$/.test(span.previousSibling?.data ?? "")) span.before("\u2060");
+    } else if (!math.querySelector("mjx-mtable")) {
+      breakRow([...math.children]);
+    }
+  }
+
+  const inView = (element) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    return bottom > -innerHeight / 2 && top < 1.5 * innerHeight;
+  };
+  const pause = () => new Promise((go) => setTimeout(go));
+  const show = () => root.classList.remove("typesetting");
+
+  async function typeset() {
+    const waiting = [...document.querySelectorAll(".math, .tex2jax_process, .mathjax_process")];
+    const first = waiting.filter(inView);
+    const later = waiting.filter((element) => !first.includes(element));
+    for (const [elements, atOnce] of [[first, 40], [later, 8]]) {
+      for (let start = performance.now(), i = 0; i < elements.length; i += atOnce) {
+        const some = elements.slice(i, i + atOnce);
+        await MathJax.typesetPromise(some);
+        for (const element of some) {
+          element.querySelectorAll("mjx-container").forEach(finish);
+          window.fewstepFit(element);
+        }
+        if (performance.now() - start > BUSY && elements === later) {
+          await pause();
+          start = performance.now();
+        }
+      }
+      show();
+    }
+  }
+
+  if (!window.MathJax) return; // a page without formulas
+  window.MathJax = {
+    ...window.MathJax,
+    loader: { load: ["input/tex", "output/chtml", "a11y/assistive-mml"] },
+    startup: { typeset: false, pageReady: typeset },
+  };
+
+  // Until the first formulas stand, the text would jump: it is not shown.
+  root.classList.add("typesetting");
+  setTimeout(show, PATIENCE);
+  addEventListener("DOMContentLoaded", () => document.querySelector(".math") ?? show());
+})();
