@@ -81,24 +81,26 @@
   const pause = () => new Promise((go) => setTimeout(go));
   const show = () => root.classList.remove("typesetting");
 
-  async function typeset() {
+  async function typeset(elements) {
+    const some = [...elements];
+    await MathJax.typesetPromise(some);
+    for (const element of some) {
+      element.querySelectorAll("mjx-container").forEach(finish);
+      window.fewstepFit(element);
+    }
+  }
+
+  async function typesetPage() {
     const waiting = [...document.querySelectorAll(".math, .tex2jax_process, .mathjax_process")];
     const first = waiting.filter(inView);
+    await typeset(first);
+    show();
     const later = waiting.filter((element) => !first.includes(element));
-    for (const [elements, atOnce] of [[first, 40], [later, 8]]) {
-      for (let start = performance.now(), i = 0; i < elements.length; i += atOnce) {
-        const some = elements.slice(i, i + atOnce);
-        await MathJax.typesetPromise(some);
-        for (const element of some) {
-          element.querySelectorAll("mjx-container").forEach(finish);
-          window.fewstepFit(element);
-        }
-        if (performance.now() - start > BUSY && elements === later) {
-          await pause();
-          start = performance.now();
-        }
-      }
-      show();
+    for (let start = performance.now(), i = 0; i < later.length; i += 8) {
+      await typeset(later.slice(i, i + 8));
+      if (performance.now() - start < BUSY) continue;
+      await pause();
+      start = performance.now();
     }
   }
 
@@ -106,8 +108,10 @@
   window.MathJax = {
     ...window.MathJax,
     loader: { load: ["input/tex", "output/chtml", "a11y/assistive-mml"] },
-    startup: { typeset: false, pageReady: typeset },
+    startup: { typeset: false, pageReady: typesetPage },
   };
+
+  window.fewstepTypeset = typeset;
 
   // Until the first formulas stand, the text would jump: it is not shown.
   root.classList.add("typesetting");
