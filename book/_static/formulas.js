@@ -7,8 +7,9 @@
 (() => {
   "use strict";
 
+  const SCALE = 1.15; // MathJax's letters beside those of the text
   const LONG = 16; // glyphs: a piece with more of them may break inside
-  const BUSY = 30; // milliseconds of typesetting before the page may do something else
+  const BUSY = 100; // milliseconds of typesetting before the page may do something else
   const PATIENCE = 3000; // milliseconds until the text is shown, typeset or not
 
   const root = document.documentElement;
@@ -74,21 +75,38 @@
     }
   }
 
+  /** Typeset what is inside these elements; pause(), where given, is waited for now and then. */
+  async function typeset(elements, pause = null) {
+    const formulas = MathJax.startup.document;
+    formulas.options.elements = [...elements];
+    formulas.reset();
+    formulas.findMath();
+    const items = [...formulas.math];
+    formulas.clear();
+    let start = performance.now();
+    for (const [i, item] of items.entries()) {
+      // MathJax would measure the page for each; only its sizes in pixels depend on this.
+      item.setMetrics(16, 8, 1e6, 1e6, SCALE);
+      await MathJax._.util.Retries.handleRetriesFor(() => item.render(formulas));
+      finish(item.typesetRoot);
+      const late = performance.now() - start > BUSY;
+      if ((late && pause) || i === items.length - 1) {
+        formulas.reset();
+        formulas.updateDocument(); // the styles of glyphs that are new
+      }
+      if (late && pause) {
+        await pause();
+        start = performance.now();
+      }
+    }
+    for (const element of elements) window.fewstepFit(element);
+  }
+
   const inView = (element) => {
     const { top, bottom } = element.getBoundingClientRect();
     return bottom > -innerHeight / 2 && top < 1.5 * innerHeight;
   };
-  const pause = () => new Promise((go) => setTimeout(go));
   const show = () => root.classList.remove("typesetting");
-
-  async function typeset(elements) {
-    const some = [...elements];
-    await MathJax.typesetPromise(some);
-    for (const element of some) {
-      element.querySelectorAll("mjx-container").forEach(finish);
-      window.fewstepFit(element);
-    }
-  }
 
   async function typesetPage() {
     const waiting = [...document.querySelectorAll(".math, .tex2jax_process, .mathjax_process")];
@@ -96,12 +114,7 @@
     await typeset(first);
     show();
     const later = waiting.filter((element) => !first.includes(element));
-    for (let start = performance.now(), i = 0; i < later.length; i += 8) {
-      await typeset(later.slice(i, i + 8));
-      if (performance.now() - start < BUSY) continue;
-      await pause();
-      start = performance.now();
-    }
+    await typeset(later, () => new Promise((go) => setTimeout(go)));
   }
 
   if (!window.MathJax) return; // a page without formulas
