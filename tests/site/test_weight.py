@@ -1,4 +1,4 @@
-"""What a visit costs: bytes over the wire, jumps while the page loads, time until it is readable."""
+"""What a visit costs: bytes over the wire, jumps while loading, time until one can read."""
 
 import gzip
 import re
@@ -17,7 +17,8 @@ WATCH = """
   }).observe({type: 'layout-shift', buffered: true});
   const look = () => {
     const text = document.querySelector('.bd-article p, main p');
-    if (text && getComputedStyle(text).visibility === 'visible' && document.readyState !== 'loading') {
+    const shown = text && getComputedStyle(text).visibility === 'visible';
+    if (shown && document.readyState !== 'loading') {
       window.readable = performance.now();
     } else {
       requestAnimationFrame(look);
@@ -70,11 +71,11 @@ def test_pages_are_light(visit, pages):
         page.evaluate(SCROLL)
         page.wait_for_load_state("networkidle")
         sizes[name] = (first, sum(map(wire_size, answers)))
-        page.close()
         parts = sorted(((wire_size(a), a.url) for a in answers), reverse=True)
         large = [part for part in parts if part[0] > CODE and re.search(r"\.(js|css)\b", part[1])]
         if large or sizes[name][1] > BYTES:
             heavy[name] = (sizes[name], parts[:5])
+        page.close()
     for name, (first, whole) in sizes.items():
         print(f"{name}: {first / 1e3:.0f} kB, scrolled to its end {whole / 1e3:.0f} kB")
     assert not heavy, f"more than {BYTES / 1e6} MB, or a file above {CODE / 1e3} kB: {heavy}"
@@ -95,7 +96,7 @@ def test_pages_do_not_jump_while_they_load(visit, pages, width):
 
 
 def test_pages_are_soon_readable(visit, pages):
-    """A busy machine may take four times as long; a page that waits for all its formulas takes longer."""
+    """A busy machine may take four times as long."""
     late = {}
     for name in pages:
         page, _ = visit(name, slower=4)
