@@ -3,7 +3,10 @@
 import pytest
 
 MATHJAX_DONE = "() => !window.MathJax || MathJax.startup.promise.then(() => true)"
-UNFOLD = "() => document.querySelectorAll('details').forEach((folded) => (folded.open = true))"
+UNFOLD = """() => {
+  document.querySelectorAll('details').forEach((folded) => (folded.open = true));
+  document.querySelectorAll('.toggle-hidden').forEach((e) => e.classList.remove('toggle-hidden'));
+}"""
 # What does not fit, as [kind, what happens to it, how it begins].  scrolling: whether a box may
 # scroll if it fades where it goes on.
 MISFITS = """(scrolling) => {
