@@ -18,18 +18,32 @@
   const space = (box) => box.getAttribute("space");
   const operator = (box, width) => box.localName === "mjx-mo" && space(box) === width;
   const wide = (box) => box.localName === "mjx-mspace" && parseFloat(box.style.width) >= 1;
-  const comma = (box) => box.querySelector(":scope > .mjx-c2C, :scope > .mjx-c3B") !== null;
+  const glyph = (box, codes) => codes.some((c) => box.querySelector(`:scope > .mjx-c${c}`));
+  const comma = (box) => glyph(box, ["2C", "3B"]);
+  const opens = (box) => box.localName === "mjx-mo" && glyph(box, ["28", "5B", "7B", "27E8"]);
+  const closes = (box) => box.localName === "mjx-mo" && glyph(box, ["29", "5D", "7D", "27E9"]);
+
+  const blank = (box, end) =>
+    box.localName === "mjx-mtext" && box.querySelector(`.mjx-cA0:${end}-child`);
 
   // MathJax marks a relation and what follows it with space 4, a binary operator with 3.
   const afterRelation = (a, b) => (operator(a, "4") && space(b) === "4") || wide(a);
   const afterOther = (a, b) =>
-    (operator(a, "3") && space(b) === "3") || (comma(a) && !wide(b));
+    (operator(a, "3") && space(b) === "3") || (comma(a) && !wide(b)) || blank(a, "last") ||
+    blank(b, "first");
+  const RULES = [
+    { breaks: afterRelation, inside: false }, // of brackets
+    { breaks: afterOther, inside: false },
+    { breaks: (a, b) => afterRelation(a, b) || afterOther(a, b), inside: true },
+  ];
 
-  function pieces(boxes, breaks) {
+  function pieces(boxes, { breaks, inside }) {
     const found = [[]];
+    let depth = 0;
     boxes.forEach((box, i) => {
-      if (i > 0 && breaks(boxes[i - 1], box)) found.push([]);
+      if (i > 0 && (inside || depth === 0) && breaks(boxes[i - 1], box)) found.push([]);
       found[found.length - 1].push(box);
+      depth = Math.max(0, depth + opens(box) - closes(box));
     });
     return found;
   }
@@ -44,8 +58,8 @@
   }
 
   /** Let a row of boxes break into lines, and rows within it where they are long. */
-  function breakRow(boxes, rules = [afterRelation, afterOther]) {
-    if (glyphs(boxes) <= LONG && rules.length < 2) return;
+  function breakRow(boxes, rules = RULES) {
+    if (rules !== RULES && glyphs(boxes) <= LONG) return;
     if (rules.length > 0) {
       pieces(boxes, rules[0]).forEach((piece, i) => {
         if (i > 0) breakBefore(piece[0]);

@@ -124,6 +124,22 @@ def test_theme_switches_between_light_and_dark(wide, served):
     assert len({colour for _, colour in seen}) == 2
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_figure_shows_one_picture_and_its_caption(browser, pages, served, theme):
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=theme)
+    wrong, captions = [], 0
+    for name in pages:
+        opened(page, f"{served}/{name}")
+        page.evaluate("() => document.querySelectorAll('details').forEach((d) => (d.open = true))")
+        for figure in page.locator(".bd-article figure:has(> figcaption)").all():
+            captions += 1
+            pictures = figure.locator("img, canvas").locator("visible=true").count()
+            if pictures != 1 or not figure.locator("figcaption").is_visible():
+                wrong.append(f"{name}: {figure.get_attribute('id')} shows {pictures} pictures")
+    page.close()
+    assert captions > 4 and not wrong, "\n".join(wrong)
+
+
 def test_narrow_pages_do_not_scroll_sideways(narrow, pages, served):
     wider = {}
     for name in pages:
