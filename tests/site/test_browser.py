@@ -162,6 +162,23 @@ def test_one_search_box_which_finds_things(wide, narrow, pages, served):
     wide.locator("#search-results li a").first.wait_for(timeout=10_000)
 
 
+def test_search_results_read_as_text(wide, served):
+    """No raw TeX in an excerpt, and a page is told from its notebook."""
+    titles = set()
+    for word in ("tweedie", "variance"):
+        opened(wide, f"{served}/search.html?q={word}")
+        wide.locator("#search-results p.context").first.wait_for(timeout=10_000)
+        wide.wait_for_load_state("networkidle")
+        excerpts = wide.locator("#search-results p.context").all_inner_texts()
+        assert len(excerpts) > 3
+        raw = [text for text in excerpts if "\\" in text or "$" in text]
+        assert not raw, f"raw TeX: {raw}"
+        shown = wide.locator("#search-results li > a").all_inner_texts()
+        assert len(shown) == len(set(shown)), f"two results with one name: {shown}"
+        titles |= set(shown)
+    assert {"1. Noising", "Notebook 1. Noising"} <= titles
+
+
 def test_code_has_copy_buttons(wide, served):
     opened(wide, f"{served}/notebooks/quickstart.html")
     assert wide.locator(".cell_input").count() == wide.locator(".cell_input .copybtn").count() > 0
