@@ -118,7 +118,8 @@ class AuthorYear(BaseLabelStyle):
 
     def format_labels(self, sorted_entries):
         labels = [self._label(entry) for entry in sorted_entries]
-        total, so_far = Counter(labels), Counter()
+        total = Counter(labels)
+        so_far: Counter[str] = Counter()
         for label in labels:
             so_far[label] += 1
             yield label + (chr(ord("a") - 1 + so_far[label]) if total[label] > 1 else "")

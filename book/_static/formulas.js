@@ -17,7 +17,10 @@
     boxes.reduce((n, box) => n + box.querySelectorAll("mjx-c").length, 0);
   const space = (box) => box.getAttribute("space");
   const operator = (box, width) => box.localName === "mjx-mo" && space(box) === width;
-  const wide = (box) => box.localName === "mjx-mspace" && parseFloat(box.style.width) >= 1;
+  const wide = (box) => {
+    const gap = box.localName === "mjx-mstyle" ? box.firstElementChild : box;
+    return gap?.localName === "mjx-mspace" && parseFloat(gap.style.width) >= 1;
+  };
   const glyph = (box, codes) => codes.some((c) => box.querySelector(`:scope > .mjx-c${c}`));
   const comma = (box) => glyph(box, ["2C", "3B"]);
   const opens = (box) => box.localName === "mjx-mo" && glyph(box, ["28", "5B", "7B", "27E8"]);
@@ -29,8 +32,9 @@
   // MathJax marks a relation and what follows it with space 4, a binary operator with 3.
   const afterRelation = (a, b) => (operator(a, "4") && space(b) === "4") || wide(a);
   const afterOther = (a, b) =>
-    (operator(a, "3") && space(b) === "3") || (comma(a) && !wide(b)) || blank(a, "last") ||
-    blank(b, "first");
+    (operator(a, "3") && space(b) === "3") ||
+    (comma(a) && !wide(b)) ||
+    ((blank(a, "last") || blank(b, "first")) && !wide(b));
   const RULES = [
     { breaks: afterRelation, inside: false }, // of brackets
     { breaks: afterOther, inside: false },
@@ -50,6 +54,7 @@
 
   function breakBefore(box) {
     const place = document.createElement("mjx-break");
+    place.classList.toggle("wide", wide(box.previousElementSibling));
     place.append(document.createElement("mjx-gap"));
     place.firstChild.textContent = " ";
     if (space(box)) place.setAttribute("space", space(box)); // which no line begins with

@@ -34,7 +34,7 @@ SCROLL = """async () => {
 }"""
 
 
-def wire_size(response) -> int:
+def wire_size(response):
     """Bytes of an answer as servers send it: text compressed, fonts and pixels as they are."""
     body = response.body()
     packed = response.url.split("?")[0].endswith((".woff", ".woff2", ".png", ".jpg"))
