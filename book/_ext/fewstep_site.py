@@ -17,10 +17,15 @@ a caption; the still picture is what readers without scripts see, and on paper:
 
 import html
 import os
+import re
+from collections import Counter
 from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from pybtex.plugin import register_plugin
+from pybtex.style.formatting.plain import Style as Plain
+from pybtex.style.labels import BaseLabelStyle
 from sphinx.directives.patches import Figure
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
@@ -56,6 +61,12 @@ class Colab(SphinxRole):
         link = f"{colab}/{place}/{self.text}.ipynb"
         classes = ["sd-btn", "sd-btn-outline-primary"]
         return [nodes.reference("", "Open in Colab", refuri=link, classes=classes)], []
+
+
+def use_parts_of_mathjax(app, config):
+    """Without its menu; book/_static/formulas.js says what is loaded. The extension that brings
+    MathJax along would have it all."""
+    config.mathjax_path = "mathjax/startup.js"
 
 
 class Live(Figure, SphinxDirective):
@@ -99,10 +110,57 @@ def load_scripts(app, pagename, templatename, context, doctree):
         app.add_js_file(f"live/{script}.js", loading_method="defer")
 
 
+def load_search(app, pagename, templatename, context, doctree):
+    if pagename == "search":
+        app.add_js_file("search.js", loading_method="defer")
+
+
+def without_repeated_ids(app, pagename, templatename, context, doctree):
+    """Theorems, proofs and exercises all call their contents the same; the first keeps the name."""
+    seen = set()
+
+    def once(match):
+        if match[1] in seen:
+            return ""
+        seen.add(match[1])
+        return match[0]
+
+    if "body" in context:
+        context["body"] = re.sub(r'\sid="([^"]+)"', once, context["body"])
+
+
+class AuthorYear(BaseLabelStyle):
+    """Labels of references as the text cites them: "Ho et al., 2020"."""
+
+    def format_labels(self, sorted_entries):
+        labels = [self._label(entry) for entry in sorted_entries]
+        total = Counter(labels)
+        so_far: Counter[str] = Counter()
+        for label in labels:
+            so_far[label] += 1
+            yield label + (chr(ord("a") - 1 + so_far[label]) if total[label] > 1 else "")
+
+    def _label(self, entry):
+        people = entry.persons.get("author") or entry.persons.get("editor") or []
+        names = [" ".join(map(str, p.rich_prelast_names + p.rich_last_names)) for p in people]
+        who = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+        return f"{who}, {entry.fields.get('year', 'no year')}"
+
+
+class References(Plain):
+    """The usual format, in alphabetical order, under these labels."""
+
+    default_label_style = AuthorYear
+
+
 def setup(app):
     # before the theme (priority 500) reads its options
     app.connect("config-inited", use_repository, priority=100)
     app.add_role("colab", Colab())
+    app.connect("config-inited", use_parts_of_mathjax)
     app.add_directive("live", Live)
     app.connect("html-page-context", load_scripts)
+    app.connect("html-page-context", load_search)
+    app.connect("html-page-context", without_repeated_ids)
+    register_plugin("pybtex.style.formatting", "author_year", References)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

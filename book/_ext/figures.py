@@ -40,11 +40,9 @@ def size(content: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack(">II", content[16:24])
         return round(width * 96 / 144), round(height * 96 / 144)
     head = content[:2000].decode("utf-8", "replace")
-    found = [re.search(POINTS.format(side), head) for side in ("width", "height")]
-    if None in found:
-        return None
-    width, height = (round(float(match[1]) * 96 / 72) for match in found)
-    return width, height
+    sides = [re.search(POINTS.format(side), head) for side in ("width", "height")]
+    points = [float(match[1]) for match in sides if match]
+    return (round(points[0] * 96 / 72), round(points[1] * 96 / 72)) if len(points) == 2 else None
 
 
 def with_attributes(tag: str, **attributes: str | int) -> str:

@@ -124,6 +124,22 @@ def test_theme_switches_between_light_and_dark(wide, served):
     assert len({colour for _, colour in seen}) == 2
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_figure_shows_one_picture_and_its_caption(browser, pages, served, theme):
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=theme)
+    wrong, captions = [], 0
+    for name in pages:
+        opened(page, f"{served}/{name}")
+        page.evaluate("() => document.querySelectorAll('details').forEach((d) => (d.open = true))")
+        for figure in page.locator(".bd-article figure:has(> figcaption)").all():
+            captions += 1
+            pictures = figure.locator("img, canvas").locator("visible=true").count()
+            if pictures != 1 or not figure.locator("figcaption").is_visible():
+                wrong.append(f"{name}: {figure.get_attribute('id')} shows {pictures} pictures")
+    page.close()
+    assert captions > 4 and not wrong, "\n".join(wrong)
+
+
 def test_narrow_pages_do_not_scroll_sideways(narrow, pages, served):
     wider = {}
     for name in pages:
@@ -144,6 +160,23 @@ def test_one_search_box_which_finds_things(wide, narrow, pages, served):
             )
     opened(wide, f"{served}/search.html?q=score")
     wide.locator("#search-results li a").first.wait_for(timeout=10_000)
+
+
+def test_search_results_read_as_text(wide, served):
+    """No raw TeX in an excerpt, and a page is told from its notebook."""
+    titles = set()
+    for word in ("tweedie", "variance"):
+        opened(wide, f"{served}/search.html?q={word}")
+        wide.locator("#search-results p.context").first.wait_for(timeout=10_000)
+        wide.wait_for_load_state("networkidle")
+        excerpts = wide.locator("#search-results p.context").all_inner_texts()
+        assert len(excerpts) > 3
+        raw = [text for text in excerpts if "\\" in text or "$" in text]
+        assert not raw, f"raw TeX: {raw}"
+        shown = wide.locator("#search-results li > a").all_inner_texts()
+        assert len(shown) == len(set(shown)), f"two results with one name: {shown}"
+        titles |= set(shown)
+    assert {"1. Noising", "Notebook 1. Noising"} <= titles
 
 
 def test_code_has_copy_buttons(wide, served):

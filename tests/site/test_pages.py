@@ -1,5 +1,7 @@
 """The site's files, without a browser."""
 
+import re
+from collections import Counter
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -61,3 +63,23 @@ def test_tables_in_outputs_are_tables(trees):
         if text.get_text().lstrip().startswith("| ")
     ]
     assert not raw, f"Markdown tables shown as text on {sorted(set(raw))}"
+
+
+def test_no_id_stands_twice_on_a_page(trees):
+    twice = {}
+    for page, tree in trees.items():
+        counted = Counter(tag["id"] for tag in tree.select("[id]"))
+        if repeated := [name for name, times in counted.items() if times > 1]:
+            twice[page.name] = repeated
+    assert not twice
+
+
+def test_references_stand_by_author_and_year(trees):
+    """Labelled as the text cites them, in alphabetical order."""
+    (page,) = (tree for path, tree in trees.items() if path.name == "references.html")
+    labels = [label.get_text(" ", strip=True).strip("[] ") for label in page.select(".label")]
+    assert len(labels) > 20 and "Ho et al., 2020" in labels
+    assert all(re.fullmatch(r"\D+, \d{4}[a-z]?", label) for label in labels), labels
+    assert [label.split(",")[0][0] for label in labels] == sorted(
+        label.split(",")[0][0] for label in labels
+    )
