@@ -60,22 +60,25 @@ def two_points(sigma=0.7, at=0.3):
         left.text(float(side.replace("−", "-")), 0.53, f"noise on {side}", ha="center", fontsize=8)
     left.plot(line, hills.sum(1), color="0.35", ls="--", marker="", lw=1)
     here = torch.exp(-((at - points) ** 2) / (2 * sigma**2)) / 2
-    for height, place in zip(here[:, 0].tolist(), (at - 0.045, at + 0.045)):
+    for height, place in zip(here[:, 0].tolist(), (at - 0.05, at + 0.05)):
         left.plot([place] * 2, [0, height], color=orange, lw=5, marker="", solid_capstyle="butt")
     shares = (here / here.sum())[:, 0].tolist()
-    for share, height, shift in zip(shares, here[:, 0].tolist(), (-0.08, 0.1)):
+    for share, height, shift in zip(shares, here[:, 0].tolist(), (-0.13, 0.13)):
         look = dict(ha="right" if shift < 0 else "left", va="top", fontsize=8)
         left.text(at + shift, height, f"{share:.2f}", **look)
     answer = float(D(torch.tensor([[at]]), sigma))
     left.plot(points[:, 0], [-0.04, -0.04], color=orange, marker="o", ls="", clip_on=False)
     left.annotate(
-        "", (answer, -0.11), (at, -0.11), arrowprops=dict(arrowstyle="-|>", color="black")
+        "",
+        (answer, -0.11),
+        (at, -0.11),
+        arrowprops=dict(arrowstyle="-|>", color="black", shrinkB=0),
     )
     left.plot(at, -0.11, color=blue, marker="o", ls="")
-    left.text(at + 0.12, -0.115, "x", color=blue, va="center")
-    left.text(answer - 0.12, -0.115, "D", color=green, ha="right", va="center")
+    left.text(at - 0.1, -0.115, "x", color=blue, ha="right", va="center")
+    left.text(answer + 0.06, -0.115, "D", color=green, va="center")
     left.set(title=f"weights at x = {at}, σ = {sigma}", xlabel="x", ylim=(-0.17, 0.62))
-    left.set(ylabel="height", yticks=[0, 0.25, 0.5], xlim=(-3, 3))
+    left.set(ylabel="height", yticks=[0, 0.25, 0.5], xlim=(-2.4, 2.4))
     generator = torch.Generator().manual_seed(0)
     x0 = D.sample(6000, generator)
     x = x0 + sigma * torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
