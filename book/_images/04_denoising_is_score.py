@@ -185,8 +185,8 @@ def rotation(phi=0.6):
     way = torch.linspace(0, torch.pi / 2, 60)
     left.plot(way.cos(), way.sin(), color="0.7", lw=1, ls=":", marker="")
     left.set(title="x$_t$ and v: a rotated frame", aspect="equal", xlim=(-0.75, 1.3))
-    left.set(ylim=(-0.15, 1.3), xticks=[], yticks=[])
-    left.grid(False)
+    left.set(ylim=(-0.15, 1.3))
+    left.axis("off")
     sigma = torch.logspace(-2, 2, 81, dtype=torch.float64)
     weights = {
         "$x_0$": (sigma**0, "-", "0.4"),

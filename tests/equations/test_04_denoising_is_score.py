@@ -365,8 +365,7 @@ def test_dataset_denoiser(tolerance, wrong, sigma):
 @pytest.mark.equation(
     "nearest-point-limit",
     tolerance=1e-12,
-    wrong=r"$\|D - y_i\| \le \sum_{j\ne i} \|y_j-y_i\|"
-    r"\exp\bigl(-(\|x-y_j\|^2-\|x-y_i\|^2)/\sigma^2\bigr)$",
+    wrong=r"$\|D - y_i\| \le \sum_{j\ne i} \|y_j-y_i\|\,e^{-g_{ij}/\sigma^2}$",
 )
 def test_nearest_point_limit(tolerance, wrong):
     """Checks at two thousand states and noise levels that the denoiser is never farther from any
