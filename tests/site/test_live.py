@@ -270,7 +270,8 @@ def test_the_script_moves_nothing_on_the_page(browser, served, name, width):
 def test_without_scripts_a_still_picture_shows(opened, served, name):
     page = opened(f"{served}/{FIGURES[name]}", java_script_enabled=False)
     figure = page.locator(f'[data-live="{name}"]')
-    picture = figure.locator("img")
+    picture = figure.locator("img:not(.only-dark)")
+    assert not figure.locator("img.only-dark").is_visible()
     picture.scroll_into_view_if_needed()
     assert picture.is_visible() and picture.get_attribute("alt").strip()
     box = figure.bounding_box()
@@ -279,7 +280,7 @@ def test_without_scripts_a_still_picture_shows(opened, served, name):
     assert figure.locator("canvas, input").count() == 0
 
 
-GOOD = {"name": "wiener", "still": ":still: still.png", "alt": ":alt: What it shows."}
+GOOD = {"name": "wiener", "still": ":still: still.svg", "alt": ":alt: What it shows."}
 
 
 @pytest.mark.parametrize(
@@ -289,12 +290,12 @@ GOOD = {"name": "wiener", "still": ":still: still.png", "alt": ":alt: What it sh
         ({"name": "no-such"}, "no figure 'no-such'"),
         ({"alt": ""}, "has no :alt:"),
         ({"still": ""}, "has no :still:"),
-        ({"still": ":still: absent.png"}, "absent.png"),
+        ({"still": ":still: absent.svg"}, "absent.svg"),
     ],
 )
 def test_directive(tmp_path, change, fault):
     """A page of its own, built as strictly as the site."""
-    (tmp_path / "still.png").write_bytes((ROOT / "book/_images/02-live.png").read_bytes())
+    (tmp_path / "still.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     lines = {**GOOD, **change}
     page = f"# Page\n\n```{{live}} {lines.pop('name')}\n" + "\n".join(
         [*filter(None, lines.values()), "", "What to do.", "```", "{numref}`fig-live-wiener`", ""]
