@@ -148,5 +148,7 @@
   // Until the first formulas stand, the text would jump: it is not shown.
   root.classList.add("typesetting");
   setTimeout(show, PATIENCE);
-  addEventListener("DOMContentLoaded", () => document.querySelector(".math") ?? show());
+  addEventListener("DOMContentLoaded", () => {
+    if (!MathJax.version || !document.querySelector(".math")) show(); // not loaded, or not needed
+  });
 })();

@@ -284,7 +284,8 @@ def test_the_script_moves_nothing_on_the_page(browser, served, name, width):
 def test_without_scripts_a_still_picture_shows(opened, served, name):
     page = opened(f"{served}/{FIGURES[name]}", java_script_enabled=False)
     figure = page.locator(f'[data-live="{name}"]')
-    picture = figure.locator("img:visible")  # of one for each theme
+    picture = figure.locator("img:not(.only-dark)")
+    assert not figure.locator("img.only-dark").is_visible()
     picture.scroll_into_view_if_needed()
     assert picture.is_visible() and picture.get_attribute("alt").strip()
     box = figure.bounding_box()
@@ -419,7 +420,7 @@ GOOD = {"name": "wiener", "still": ":still: still.svg", "alt": ":alt: What it sh
         ({"name": "no-such"}, "no figure 'no-such'"),
         ({"alt": ""}, "has no :alt:"),
         ({"still": ""}, "has no :still:"),
-        ({"still": ":still: absent.png"}, "absent.png"),
+        ({"still": ":still: absent.svg"}, "absent.svg"),
     ],
 )
 def test_directive(tmp_path, change, fault):
