@@ -5,7 +5,6 @@ A run is a folder: ``recipe.yaml``, ``checkpoint.safetensors``, the log, and whe
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -144,4 +143,4 @@ def _seeds(written: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

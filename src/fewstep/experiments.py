@@ -71,6 +71,7 @@ def train(
         progress=progress,
     )
     average = learner.averages["denoiser"]
+    assert isinstance(average, Denoiser)
     if _first():
         about = {"recipe": asked.model_dump(), **results.provenance()}
         pretrained.save_denoiser(folder / "denoiser.safetensors", average, about)
@@ -148,7 +149,7 @@ def compare(
         rows.append(row)
     _record("comparison", rows, recipe, folder)
     floor = "{:.3g} ± {:.2g}".format(*reference.floor())
-    return results.table([*rows, {k: floor for k in rows[0]} | {"solver": "real vs real"}])
+    return results.table([*rows, dict.fromkeys(rows[0], floor) | {"solver": "real vs real"}])
 
 
 class _Reference:
@@ -156,14 +157,14 @@ class _Reference:
 
     def __init__(self, recipe: Recipe, images: Images):
         e = recipe.evaluation
-        self.samples = e.samples
-        if e.features == "inception":
-            self.name, self.extractor = "FID", metrics.INCEPTION
-        else:
+        self.samples, self.name = e.samples, "FID" if e.features == "inception" else "FD-C"
+        self.extractor: metrics.Extractor = metrics.INCEPTION
+        if self.name == "FD-C":
             known = list(classifiers.RECIPES)
             choice("data.name with evaluation.features = classifier", recipe.data.name, known)
-            self.name, self.extractor = "FD-C", classifiers.load_classifier(recipe.data.name)
-        require(e.samples <= len(images), "evaluation.samples", e.samples, f"≤ {len(images)}")
+            self.extractor = classifiers.load_classifier(recipe.data.name)
+        most = f"at most {len(images)}, the number of real pictures"
+        require(e.samples <= len(images), "evaluation.samples", e.samples, most)
         self.pool = metrics.features(images, self.extractor)
 
     def real(self, k: int) -> torch.Tensor:
@@ -219,11 +220,11 @@ def _differ(there: Recipe, asked: Recipe) -> str:
 def _trained(folder: str | Path, changes: Sequence[str]) -> tuple[Recipe, Denoiser]:
     """The recipe of a run, changed, and its averaged network."""
     folder = Path(folder)
-    if not (folder / "recipe.yaml").exists():
-        raise FileNotFoundError(f"{folder} holds no run: `train` makes one")
+    begun = (folder / "recipe.yaml").exists()
+    require(begun, "folder", str(folder), "one that holds a run: `train` makes them")
     recipe = recipes.load(folder / "recipe.yaml", changes)
-    if not (folder / "denoiser.safetensors").exists():
-        raise FileNotFoundError(f"{folder} is not trained to its end: train with --resume")
+    done = (folder / "denoiser.safetensors").exists()
+    require(done, "folder", str(folder), "a run trained to its end: go on with --resume")
     return recipe, pretrained.load_denoiser(folder / "denoiser.safetensors")
 
 

@@ -158,7 +158,13 @@ def load(recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
 
 def dump(recipe: Recipe) -> str:
     """The recipe as YAML, every key written out: ``load`` gives the same recipe again."""
+    _require(recipe)
     return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True)
+
+
+def _require(recipe: Any) -> Recipe:
+    require(isinstance(recipe, Recipe), "recipe", recipe, "a Recipe, as load gives it")
+    return recipe
 
 
 def _change(content: dict, change: Any) -> None:
@@ -174,11 +180,6 @@ def _change(content: dict, change: Any) -> None:
         value = yaml.safe_load(written)
     except yaml.YAMLError as error:
         raise ValueError(f"change = {change!r}: the value is not YAML ({error})") from error
-    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as a word
-        try:
-            value = float(value)
-        except ValueError:
-            pass
     where[last] = value
 
 
@@ -243,7 +244,7 @@ def _together(recipe: Recipe) -> None:
 
 def pictures(recipe: Recipe) -> tuple[Images, Images | None]:
     """The pictures to train on, and those held away from training, if any."""
-    d = recipe.data
+    d = _require(recipe).data
     sources: dict[str, Callable[[], Images]] = {
         "digits": data.digits,
         "fashion-mnist": data.fashion_mnist,
@@ -260,14 +261,16 @@ def pictures(recipe: Recipe) -> tuple[Images, Images | None]:
 
 def shape(recipe: Recipe) -> tuple[int, int, int]:
     """(C, H, W) of a picture."""
-    d = recipe.data
+    d = _require(recipe).data
     small = {"digits": (1, 8, 8), "fashion-mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
     return small.get(d.name, (3, d.side, d.side))
 
 
 def chain(recipe: Recipe) -> schedules.Chain:
     """The chain of a recipe whose preconditioning is one."""
-    makers = {
+    kind = _require(recipe).noise.preconditioning
+    require(kind == "chain", "noise.preconditioning", kind, "chain")
+    makers: dict[str, Callable[[int], schedules.Chain]] = {
         "linear": schedules.linear,
         "cosine": schedules.cosine,
         "sigmoid-beta": schedules.sigmoid_beta,
@@ -278,7 +281,8 @@ def chain(recipe: Recipe) -> schedules.Chain:
 
 def denoiser(recipe: Recipe, images: Images) -> Denoiser:
     """A denoiser that has learned nothing yet; its first weights depend on the seed."""
-    n, noise = recipe.network, recipe.noise
+    n, noise = _require(recipe).network, recipe.noise
+    require(isinstance(images, Images), "images", images, "Images")
     kinds: dict[str, Callable[[], preconditioning.Preconditioning]] = {
         "edm": lambda: preconditioning.edm(noise.sigma_data or float(images.float().std())),
         "vp": preconditioning.vp,
@@ -302,7 +306,8 @@ def denoiser(recipe: Recipe, images: Images) -> Denoiser:
 
 def learner(recipe: Recipe, denoiser: Denoiser) -> DenoisingLearner:
     """What ``training.run`` trains."""
-    t, noise = recipe.training, recipe.noise
+    t, noise = _require(recipe).training, recipe.noise
+    require(isinstance(denoiser, Denoiser), "denoiser", denoiser, "a preconditioning.Denoiser")
     kind = denoiser.preconditioning
     levels: Callable[[torch.Tensor], torch.Tensor]
     if kind.levels is not None:
@@ -330,7 +335,7 @@ def learner(recipe: Recipe, denoiser: Denoiser) -> DenoisingLearner:
 
 def grid(recipe: Recipe) -> torch.Tensor:
     """The noise levels that sampling walks down, for the recipe's number of network calls."""
-    s = recipe.sampling
+    s = _require(recipe).sampling
     steps = (s.calls + 1) // 2 if s.solver == "heun" else s.calls
     if s.grid == "chain":
         return grids.respaced(steps, chain(recipe))
@@ -339,7 +344,7 @@ def grid(recipe: Recipe) -> torch.Tensor:
 
 def solver(recipe: Recipe) -> tuple[Callable, solvers.Churn | None]:
     """The step, and the noise that it adds before each."""
-    s = recipe.sampling
+    s = _require(recipe).sampling
     steps = {
         "euler": solvers.euler,
         "heun": solvers.heun,
