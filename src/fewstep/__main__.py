@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
         "train the classifier behind FD-C anew and write its weights to results/",
     )
     record.add_argument("name", choices=["digits", "fashion-mnist"])
+    added = command("cost", cost, "what recipes cost: operations, memory, hours; computed")
+    added.add_argument("names", nargs="*", metavar="recipe", help="default: all of the package")
     added = command("train", train, "train a recipe; several processes: accelerate launch -m …")
     added.add_argument("recipe", help="a name that `recipes` lists, or the path of a .yaml file")
     added.add_argument("--out", type=Path, help="folder of the run (default: runs/<recipe>)")
@@ -87,6 +89,13 @@ def recipes() -> None:
 
     for name in recipes.names():
         print(f"{name:24}{recipes.load(name).about}")
+
+
+def cost(names: Sequence[str]) -> None:
+    """Print a table of what recipes cost."""
+    from . import experiments, recipes, results
+
+    print(results.table([experiments.cost(name) for name in names or recipes.names()]))
 
 
 def record_classifier(name: str) -> None:

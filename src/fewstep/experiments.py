@@ -15,10 +15,22 @@ from typing import Any
 
 import torch
 
-from . import classifiers, data, hooks, metrics, pretrained, recipes, results, sampling, training
+from . import (
+    _cost,
+    classifiers,
+    data,
+    hooks,
+    metrics,
+    pretrained,
+    recipes,
+    results,
+    sampling,
+    training,
+)
 from ._checks import choice, require
 from ._files import write
 from .data import Images
+from .networks import UNet
 from .preconditioning import Denoiser
 from .recipes import Recipe
 
@@ -76,6 +88,35 @@ def train(
         about = {"recipe": asked.model_dump(), **results.provenance()}
         pretrained.save_denoiser(folder / "denoiser.safetensors", average, about)
     return average
+
+
+def cost(recipe: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """What a recipe's training costs: operations counted on its network, memory for one process,
+    and hours on one GPU at a quarter of its peak; computed, not measured.
+
+    recipe, changes: see ``recipes.load``.
+    """
+    asked = recipes.load(recipe, changes)
+    t, n = asked.training, asked.network
+    rows, size = 2, recipes.shape(asked)
+    with torch.device("meta"):
+        network = UNet(size[0], n.channels, n.multipliers, n.blocks, n.attention)
+        x, c_noise = torch.zeros(rows, *size), torch.zeros(rows)
+    with _cost.counted() as operations, _cost.kept(network.parameters()) as kept:
+        network(x, c_noise).sum().backward()
+    half = t.mixed_precision != "no"
+    parameters = sum(p.numel() for p in network.parameters())
+    # float32: weights, gradients, Adam's two moments, the average
+    memory = 20 * parameters + kept[0] / rows * t.batch_size / (2 if half else 1)
+    total = operations[0] / rows * t.batch_size * t.steps
+    given = {"half": total} if half else {"single": total}
+    return {
+        "recipe": str(recipe),
+        "parameters": parameters,
+        "PFLOP": total / 1e15,
+        "GiB": memory / 2**30,
+        **{f"hours on a {d}": _cost.minutes(d, **given) / 60 for d in _cost.DEVICES},
+    }
 
 
 def sample(

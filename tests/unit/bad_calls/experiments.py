@@ -19,6 +19,9 @@ BAD = {
             "(training.steps: 1400 there, 5 asked)",
         ),
     ],
+    "experiments.cost": [
+        (lambda: experiments.cost("digit"), "recipe = 'digit': must be one of digits")
+    ],
     "experiments.sample": [
         (lambda: experiments.sample(EMPTY, [0]), NO_RUN),
         (lambda: experiments.sample(BEGUN, [0]), NOT_DONE),
