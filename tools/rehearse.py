@@ -13,19 +13,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fewstep import _cost
+
 ROOT = Path(__file__).resolve().parent.parent
 STEPS, ROWS, SMALL = 2, 4, 64
-
-# Peaks in TFLOP/s of float32 and float64 from the makers' data sheets; small networks reach a
-# fraction. The share is an assumption, on the safe side, until a run on a GPU is recorded.
-DEVICES = {"T4": (8.1, 0.25), "A100": (19.5, 9.7)}
-SHARE = 0.25
 
 
 @dataclass
@@ -45,46 +41,7 @@ class Bill:
 
     def minutes(self, device: str) -> float:
         """Computed time on a GPU, of the networks and of the rest as it ran here."""
-        single, double = DEVICES[device]
-        return (self.single / single + self.double / double) / (1e12 * SHARE) / 60
-
-
-@contextmanager
-def counted() -> Iterator[list[float]]:
-    """Operations inside the block, written into the list when it ends."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    found = [0.0]
-    with FlopCounterMode(display=False) as counter:
-        yield found
-    found[0] = float(counter.get_total_flops())
-
-
-@contextmanager
-def activations(parameters: set[int]) -> Iterator[list[float]]:
-    """Largest number of bytes that autograd keeps for the backward pass at one moment."""
-    import torch
-
-    alive: dict[int, list[int]] = {}
-    peak = [0.0]
-
-    def pack(x: torch.Tensor) -> torch.Tensor:
-        where = x.untyped_storage().data_ptr()
-        if where not in parameters:
-            alive.setdefault(where, [0, x.untyped_storage().nbytes()])[0] += 1
-            peak[0] = max(peak[0], sum(size for _, size in alive.values()))
-        return x
-
-    def unpack(x: torch.Tensor) -> torch.Tensor:
-        where = x.untyped_storage().data_ptr()
-        if where in alive:
-            alive[where][0] -= 1
-            if alive[where][0] == 0:
-                del alive[where]
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        yield peak
+        return _cost.minutes(device, self.single, self.double)
 
 
 def rehearse(path: Path) -> Bill:
@@ -110,9 +67,8 @@ def rehearse(path: Path) -> Bill:
     def two_steps(learner: Any, data: Any, *, steps: int, batch_size: int, **rest: Any) -> Any:
         rows = min(batch_size, ROWS)
         weights = [p for m in learner.modules.values() for p in m.parameters()]
-        places = {p.untyped_storage().data_ptr() for p in weights}
         x = data if isinstance(data, torch.Tensor) else data.x
-        with counted() as operations, activations(places) as kept:
+        with _cost.counted() as operations, _cost.kept(weights) as kept:
             history = run(learner, data, steps=min(steps, STEPS), batch_size=rows, **rest)
         bill.single += operations[0] / (min(steps, STEPS) * rows) * steps * batch_size
         bill.training_steps += steps
@@ -131,7 +87,7 @@ def rehearse(path: Path) -> Bill:
         def watched(x: Any, sigma: Any) -> Any:
             if per_call[0]:
                 return few(x, sigma)
-            with counted() as operations:
+            with _cost.counted() as operations:
                 D = few(x, sigma)
             per_call[0] = operations[0] / len(x)
             return D
@@ -167,7 +123,7 @@ def rehearse(path: Path) -> Bill:
         return replace(out, x=out.x[again], trajectory=path)
 
     def some_features(images: Any, extractor: Any, *arguments: Any, **options: Any) -> Any:
-        with counted() as operations:
+        with _cost.counted() as operations:
             features(
                 images[:ROWS] if isinstance(images, torch.Tensor) else images.x[:ROWS], extractor
             )
@@ -208,7 +164,7 @@ def row(path: Path, bill: Bill) -> dict[str, Any]:
         "TFLOP (float32)": bill.single / 1e12,
         "TFLOP (float64)": bill.double / 1e12,
         "peak memory, GiB": bill.memory / 2**30,
-        **{f"minutes on a {device}": bill.minutes(device) for device in DEVICES},
+        **{f"minutes on a {device}": bill.minutes(device) for device in _cost.DEVICES},
         "seconds of the rest, here": bill.seconds,
         "stand-ins": bill.stand_ins or None,
     }
@@ -244,7 +200,12 @@ def main() -> int:
         rows.append(row(path, Bill(**json.loads(done.stdout.splitlines()[-1]))))
     print(results.table(rows))
     if chosen.record:
-        settings = {"steps": STEPS, "rows": ROWS, "devices": DEVICES, "share of peak": SHARE}
+        settings = {
+            "steps": STEPS,
+            "rows": ROWS,
+            "devices": _cost.DEVICES,
+            "share of peak": _cost.SHARE,
+        }
         print(results.record("rehearsal", rows, settings=settings))
     return 0
 

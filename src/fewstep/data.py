@@ -103,6 +103,20 @@ class Images:
         return self.subset(order[:n]), self.subset(order[n:])
 
 
+def class_divergence(a: Images, b: Images) -> float:
+    """Jensen–Shannon divergence of two sets' class frequencies, in nats: 0 where they are equal.
+
+    a, b: of the same classes.
+    """
+    from scipy.spatial.distance import jensenshannon
+
+    for argument, images in (("a", a), ("b", b)):
+        require(isinstance(images, Images), argument, images, "Images")
+    require(a.classes == b.classes, "b.classes", b.classes, "those of a")
+    counts = [torch.bincount(images.labels, minlength=len(a.classes)) for images in (a, b)]
+    return float(jensenshannon(*(c.numpy() / c.sum().item() for c in counts)) ** 2)
+
+
 def to_float(x: torch.Tensor) -> torch.Tensor:
     """Pictures as float32 in [-1, 1]: uint8 0..255 is mapped linearly, float32 is left as it is."""
     known = isinstance(x, torch.Tensor) and x.dtype in (torch.uint8, torch.float32)

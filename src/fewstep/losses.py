@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ._checks import describe, function, number, per_sample, require, same_shape, state
+from ._checks import choice, describe, function, number, per_sample, require, same_shape, state
 from .preconditioning import Preconditioning
 from .processes import VP
 
@@ -53,6 +53,17 @@ def uniform_in_time(u: torch.Tensor, process: VP = VP(), t_min: float = 1e-5) ->
     return process._at(t_min + (1 - t_min) * _float64(u)).sigma
 
 
+def from_levels(u: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+    """One of a list of noise levels, all equally likely: training on a chain (Ho et al. 2020).
+
+    u: (B,), uniform in (0, 1).  levels: (T,) float64, a chain's σ_t.  Returns (B,) float64.
+    """
+    if not isinstance(levels, torch.Tensor) or levels.ndim != 1 or levels.dtype != torch.float64:
+        raise ValueError(f"levels = {describe(levels)}: must be a tensor (T,) of torch.float64")
+    place = (_float64(u) * len(levels)).long().clamp(max=len(levels) - 1)
+    return levels.to(u.device)[place]
+
+
 def denoising(
     denoiser: Callable,
     x0: torch.Tensor,
@@ -60,13 +71,17 @@ def denoising(
     noise: torch.Tensor,
     labels: torch.Tensor | None = None,
     levels: Callable[[torch.Tensor], torch.Tensor] = lognormal,
+    error: str = "squared",
 ) -> torch.Tensor:
     """λ(σ) ‖D(x0 + σ noise; σ) − x0‖² / dim: the EDM loss (Karras et al. 2022, eq. 8).
 
     denoiser: a ``preconditioning.Denoiser``, whose weight λ is.  x0, noise: (B, ...).  u: (B,).
     labels: (B,) or None.  levels: u -> σ.
+    error: "squared"; or "absolute" for √λ ‖D − x0‖₁ / dim. Where the network predicts ε, as on a
+    chain, these are the mean squared and the mean absolute error of its ε.
     Returns (B,).
     """
+    choice("error", error, ("squared", "absolute"))
     # training in several processes wraps the denoiser
     inner = getattr(denoiser, "module", denoiser)
     p: Any = getattr(inner, "preconditioning", None)
@@ -79,7 +94,10 @@ def denoising(
     sigma = levels(u)
     same_shape("levels(u)", sigma, "u", u)
     D = denoiser(x0 + per_sample(sigma, x0) * noise, sigma, labels)
-    return p.weight(sigma).to(x0.dtype) * (D - x0).square().flatten(1).mean(1)
+    weight = p.weight(sigma)
+    if error == "absolute":
+        return weight.sqrt().to(x0.dtype) * (D - x0).abs().flatten(1).mean(1)
+    return weight.to(x0.dtype) * (D - x0).square().flatten(1).mean(1)
 
 
 edm = partial(denoising, levels=lognormal)

@@ -2,7 +2,6 @@
 and the times that notebooks state are those of the recorded rehearsal.
 """
 
-import importlib.util
 import json
 import os
 import re
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fewstep import data, results
+from fewstep import _cost, data, results
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -74,18 +73,14 @@ def test_operations_are_those_of_the_full_size(tmp_path):
     cell = {"cell_type": "code", "source": PROBE.splitlines(keepends=True)}
     (tmp_path / "probe.ipynb").write_text(json.dumps({"cells": [cell]}))
     bill = run(tmp_path / "probe.ipynb")
-    spec = importlib.util.spec_from_file_location("rehearse", ROOT / "tools/rehearse.py")
-    rehearse = importlib.util.module_from_spec(spec)
-    sys.modules["rehearse"] = rehearse  # dataclasses look their module up
-    spec.loader.exec_module(rehearse)
     import torch
 
     from fewstep import networks
 
     network = networks.UNet(1, 8, (1,), blocks=1)
-    with rehearse.counted() as forward:
+    with _cost.counted() as forward:
         network(torch.zeros(1, 1, 28, 28), torch.zeros(1))
-    with rehearse.counted() as both:
+    with _cost.counted() as both:
         network(torch.zeros(1, 1, 28, 28), torch.zeros(1)).sum().backward()
     assert bill["single"] == pytest.approx(both[0] * 500 * 64 + forward[0] * 9 * 1000, rel=0.01)
     assert (bill["training_steps"], bill["network_calls"]) == (500, 9000)

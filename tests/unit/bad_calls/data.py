@@ -96,4 +96,12 @@ BAD = {
         (lambda: data.fetch(URL, "a.bin", MD5, timeout=0), "timeout = 0"),
         (lambda: data.fetch(URL, "a.bin", MD5, timeout="long"), "timeout = 'long'"),
     ],
+    "data.class_divergence": [
+        (lambda: data.class_divergence(X, SET), "must be Images"),
+        (lambda: data.class_divergence(SET, None), "b = None: must be Images"),
+        (
+            lambda: data.class_divergence(SET, data.Images(X, LABELS, ("a", "c"), "other")),
+            "b.classes = ('a', 'c'): must be those of a",
+        ),
+    ],
 }

@@ -38,6 +38,7 @@ def of_u(f):
 
 
 DENOISING = [
+    (lambda: loss(error="mean"), "error = 'mean': must be one of"),
     (lambda: losses.edm(D, X0, U[:3], NOISE), "u.shape = (3,): must be (5,)"),
     (lambda: losses.edm(D, X0, U[:, None], NOISE), "u.shape = (5, 1): must be (5,)"),
     (lambda: losses.edm(D, X0, U, NOISE[:, :, :2]), "noise.shape = (5, 1, 2, 4): must be (5, 1"),
@@ -90,4 +91,9 @@ BAD = {
     ],
     "losses.denoising": DENOISING,
     "losses.edm": DENOISING[:2],
+    "losses.from_levels": [
+        *of_u(lambda u: losses.from_levels(u, torch.ones(3, dtype=torch.float64))),
+        (lambda: losses.from_levels(U, [1.0, 2.0]), "levels = [1.0, 2.0]: must be a tensor (T,)"),
+        (lambda: losses.from_levels(U, torch.ones(3)), "must be a tensor (T,) of torch.float64"),
+    ],
 }

@@ -1,0 +1,301 @@
+"""Whole experiments in a folder each: train, sample, evaluate, compare, as a recipe says.
+
+runs/digits/
+  recipe.yaml              what was asked, every key
+  checkpoint.safetensors   where training stands
+  log.jsonl, events…       losses and measures (TensorBoard reads the latter)
+  denoiser.safetensors     the averaged network, when training is done
+  samples.png, evaluation.json, comparison.json
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import (
+    _cost,
+    classifiers,
+    data,
+    hooks,
+    metrics,
+    pretrained,
+    recipes,
+    results,
+    sampling,
+    training,
+)
+from ._checks import choice, require
+from ._files import write
+from .data import Images
+from .networks import UNet
+from .preconditioning import Denoiser
+from .recipes import Recipe
+
+
+def train(
+    recipe: str | Path,
+    folder: str | Path,
+    changes: Sequence[str] = (),
+    *,
+    resume: bool = False,
+    progress: bool = True,
+) -> Denoiser:
+    """Train a recipe into a folder; returns the averaged denoiser.
+
+    recipe, changes: see ``recipes.load``.
+    resume: go on with what is in the folder; without it, a folder that holds a run is refused.
+    Raises ValueError for a bad recipe, and for a folder that holds another one.
+    """
+    asked, folder = recipes.load(recipe, changes), Path(folder)
+    _begin(asked, folder, resume)
+    images, held = recipes.pictures(asked)
+    if held is not None:
+        divergence = data.class_divergence(images, held)
+        print(f"{len(images)} pictures to train on, {len(held)} held back")
+        print(f"Jensen–Shannon divergence of their class frequencies: {divergence:.1e}")
+    learner = recipes.learner(asked, recipes.denoiser(asked, images))
+    t = asked.training
+    during = []
+    if t.evaluate_every is not None:
+        reference = _Reference(asked, images)
+
+        def measure(learner: Any, step: int) -> dict[str, Any]:
+            x = _draw(asked, learner.averages["denoiser"], range(asked.evaluation.samples), None)
+            return {reference.name: reference.distance(x, 0), "samples": x[:64]}
+
+        during.append(hooks.Every(t.evaluate_every, measure))
+    training.run(
+        learner,
+        images,
+        steps=t.steps,
+        batch_size=t.batch_size,
+        labels=images.labels if asked.network.conditional else None,
+        seed=t.seed,
+        drop_labels=t.drop_labels,
+        mixed_precision=t.mixed_precision,
+        checkpoint=folder / "checkpoint.safetensors",
+        checkpoint_every=t.checkpoint_every,
+        log_dir=folder,
+        hooks=during,
+        progress=progress,
+    )
+    average = learner.averages["denoiser"]
+    assert isinstance(average, Denoiser)
+    if _first():
+        about = {"recipe": asked.model_dump(), **results.provenance()}
+        pretrained.save_denoiser(folder / "denoiser.safetensors", average, about)
+    return average
+
+
+def cost(recipe: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """What a recipe's training costs: operations counted on its network, memory for one process,
+    and hours on one GPU at a quarter of its peak; computed, not measured.
+
+    recipe, changes: see ``recipes.load``.
+    """
+    asked = recipes.load(recipe, changes)
+    t, n = asked.training, asked.network
+    rows, size = 2, recipes.shape(asked)
+    with torch.device("meta"):
+        network = UNet(size[0], n.channels, n.multipliers, n.blocks, n.attention)
+        x, c_noise = torch.zeros(rows, *size), torch.zeros(rows)
+    with _cost.counted() as operations, _cost.kept(network.parameters()) as kept:
+        network(x, c_noise).sum().backward()
+    half = t.mixed_precision != "no"
+    parameters = sum(p.numel() for p in network.parameters())
+    # float32: weights, gradients, Adam's two moments, the average
+    memory = 20 * parameters + kept[0] / rows * t.batch_size / (2 if half else 1)
+    total = operations[0] / rows * t.batch_size * t.steps
+    given = {"half": total} if half else {"single": total}
+    return {
+        "recipe": str(recipe),
+        "parameters": parameters,
+        "PFLOP": total / 1e15,
+        "GiB": memory / 2**30,
+        **{f"hours on a {d}": _cost.minutes(d, **given) / 60 for d in _cost.DEVICES},
+    }
+
+
+def sample(
+    folder: str | Path,
+    seeds: Sequence[int],
+    label: int | None = None,
+    out: str | Path | None = None,
+    changes: Sequence[str] = (),
+) -> Path:
+    """Draw one picture a seed with a trained run, write them, and return where.
+
+    label: the class of all, for a conditional network; None: without one.
+    out: a .png of all in a grid (default: samples.png in the folder), or a folder for one .png
+    each, named by its seed.
+    """
+    from torchvision.utils import save_image
+
+    recipe, denoiser = _trained(folder, changes)
+    x = _draw(recipe, denoiser, seeds, label)
+    out = Path(folder) / "samples.png" if out is None else Path(out)
+    if out.suffix == ".png":
+        save_image(x, out, nrow=max(1, round(len(x) ** 0.5)), normalize=True, value_range=(-1, 1))
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        for seed, picture in zip(seeds, x):
+            save_image(picture, out / f"{seed}.png", normalize=True, value_range=(-1, 1))
+    return out
+
+
+def evaluate(folder: str | Path, changes: Sequence[str] = ()) -> results.Table:
+    """Measure a trained run against its data; writes evaluation.json and returns the table.
+
+    Sets of other seeds, each against another random set of real pictures, with the floor of real
+    against real beside them.
+    """
+    recipe, denoiser = _trained(folder, changes)
+    e, reference = recipe.evaluation, _Reference(recipe, recipes.pictures(recipe)[0])
+    sets = [
+        _draw(recipe, denoiser, range(k * e.samples, (k + 1) * e.samples), None)
+        for k in range(e.sets)
+    ]
+    row: dict[str, Any] = {"calls": recipe.sampling.calls, "solver": recipe.sampling.solver}
+    row[reference.name] = [reference.distance(x, k) for k, x in enumerate(sets)]
+    row["KID"] = [reference.kid(x, k) for k, x in enumerate(sets)]
+    floor = {"solver": "real vs real", reference.name: "{:.3g} ± {:.2g}".format(*reference.floor())}
+    _record("evaluation", [row], recipe, folder)
+    return results.table([row, floor])
+
+
+def compare(
+    folder: str | Path, solvers: Sequence[str], calls: Sequence[int], changes: Sequence[str] = ()
+) -> results.Table:
+    """Solvers at equal numbers of network calls; writes comparison.json and returns the table.
+
+    solvers: names as in a recipe.  calls: network calls of a sample.
+    """
+    recipe, denoiser = _trained(folder, changes)
+    reference = _Reference(recipe, recipes.pictures(recipe)[0])
+    e, rows = recipe.evaluation, []
+    for solver in solvers:
+        row: dict[str, Any] = {"solver": solver}
+        for n in calls:
+            asked = [*changes, f"sampling.solver={solver}", f"sampling.calls={n}"]
+            other, _ = _trained(folder, asked)
+            row[f"{reference.name}, {n} calls"] = [
+                reference.distance(
+                    _draw(other, denoiser, range(k * e.samples, (k + 1) * e.samples), None), k
+                )
+                for k in range(e.sets)
+            ]
+        rows.append(row)
+    _record("comparison", rows, recipe, folder)
+    floor = "{:.3g} ± {:.2g}".format(*reference.floor())
+    return results.table([*rows, dict.fromkeys(rows[0], floor) | {"solver": "real vs real"}])
+
+
+class _Reference:
+    """Real pictures, seen through the features that the recipe names."""
+
+    def __init__(self, recipe: Recipe, images: Images):
+        e = recipe.evaluation
+        self.samples, self.name = e.samples, "FID" if e.features == "inception" else "FD-C"
+        self.extractor: metrics.Extractor = metrics.INCEPTION
+        if self.name == "FD-C":
+            known = list(classifiers.RECIPES)
+            choice("data.name with evaluation.features = classifier", recipe.data.name, known)
+            self.extractor = classifiers.load_classifier(recipe.data.name)
+        most = f"at most {len(images)}, the number of real pictures"
+        require(e.samples <= len(images), "evaluation.samples", e.samples, most)
+        self.pool = metrics.features(images, self.extractor)
+
+    def real(self, k: int) -> torch.Tensor:
+        """The features of the k-th random set of real pictures."""
+        order = torch.randperm(len(self.pool), generator=torch.Generator().manual_seed(k))
+        return self.pool[order[: self.samples]]
+
+    def distance(self, x: torch.Tensor, k: int) -> float:
+        """Fréchet distance of samples from the k-th set."""
+        return metrics.fd(x, self.real(k), self.extractor)
+
+    def kid(self, x: torch.Tensor, k: int) -> float:
+        """Kernel distance of samples from the k-th set."""
+        size = min(1000, self.samples)
+        return metrics.kid(x, self.real(k), self.extractor, subset_size=size)[0]
+
+    def floor(self) -> tuple[float, float]:
+        """Real against real, of at most as many pictures as there are twice."""
+        return metrics.floor(self.pool, min(self.samples, len(self.pool) // 2))
+
+
+def _begin(asked: Recipe, folder: Path, resume: bool) -> None:
+    """Write the recipe, or hold it against the one that is there."""
+    path = folder / "recipe.yaml"
+    if not _first():
+        return
+    if path.exists():
+        there = recipes.load(path)
+        allowed = "an empty folder, or one of this very recipe with --resume"
+        require(resume and there == asked, "out", str(folder), allowed + _differ(there, asked))
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        write(path, recipes.dump(asked).encode())
+
+
+def _first() -> bool:
+    """Whether this process is the one that writes, also before the processes know each other."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _differ(there: Recipe, asked: Recipe) -> str:
+    a, b = there.model_dump(), asked.model_dump()
+    keys = [
+        f"{section}.{key}: {a[section][key]!r} there, {b[section][key]!r} asked"
+        for section in a
+        if isinstance(a[section], dict)
+        for key in a[section]
+        if a[section][key] != b[section][key]
+    ]
+    return f" ({'; '.join(keys)})" if keys else ""
+
+
+def _trained(folder: str | Path, changes: Sequence[str]) -> tuple[Recipe, Denoiser]:
+    """The recipe of a run, changed, and its averaged network."""
+    folder = Path(folder)
+    begun = (folder / "recipe.yaml").exists()
+    require(begun, "folder", str(folder), "one that holds a run: `train` makes them")
+    recipe = recipes.load(folder / "recipe.yaml", changes)
+    done = (folder / "denoiser.safetensors").exists()
+    require(done, "folder", str(folder), "a run trained to its end: go on with --resume")
+    return recipe, pretrained.load_denoiser(folder / "denoiser.safetensors")
+
+
+def _draw(recipe: Recipe, denoiser: Any, seeds: Sequence[int], label: int | None) -> torch.Tensor:
+    """Pictures (N, C, H, W) in [-1, 1] of these seeds, of all classes in equal shares."""
+    s = recipe.sampling
+    step, churn = recipes.solver(recipe)
+    network = denoiser.network
+    classes = network.settings["classes"]
+    labels: Any = label
+    if classes and label is None:
+        labels = [seed % classes for seed in seeds]
+    x = sampling.from_seeds(
+        denoiser,
+        list(seeds),
+        recipes.shape(recipe),
+        recipes.grid(recipe),
+        step,
+        labels=labels,
+        guidance=s.guidance,
+        churn=churn,
+        batch_size=s.batch_size,
+    ).x
+    return x.clamp(-1, 1)
+
+
+def _record(name: str, rows: list[dict], recipe: Recipe, folder: str | Path) -> None:
+    e = recipe.evaluation
+    settings = {"recipe": recipe.model_dump()}
+    if _first():
+        results.record(
+            name, rows, settings=settings, seeds=range(e.sets), samples=e.samples, into=folder
+        )

@@ -1,0 +1,90 @@
+"""From a shell: train, be killed, go on, sample, evaluate, compare."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from fewstep import checkpoints
+from fewstep.__main__ import main
+
+SMALL = [
+    "training.steps=8", "training.batch_size=8", "network.channels=8", "training.warmup=0",
+    "evaluation.samples=80", "evaluation.sets=2", "sampling.calls=3",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    main(["train", "digits", "--out", str(folder), "--set", *SMALL, "training.evaluate_every=4"])
+    return folder
+
+
+def test_training_leaves_recipe_log_checkpoint_and_network(run):
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 8] and lines[0]["FD-C"] > 0
+    about = checkpoints.read_metadata(run / "denoiser.safetensors")
+    assert about["recipe"]["training"]["steps"] == 8 and "commit" in about
+
+
+def test_pictures_depend_on_their_seed_alone(run, tmp_path, capsys):
+    main(["sample", str(run), "--seeds", "3,5", "--out", str(tmp_path / "few")])
+    main(["sample", str(run), "--seeds", "4-6", "--out", str(tmp_path / "more")])
+    assert sorted(p.name for p in (tmp_path / "few").iterdir()) == ["3.png", "5.png"]
+    five = [Image.open(tmp_path / name / "5.png").tobytes() for name in ("few", "more")]
+    three = Image.open(tmp_path / "few/3.png").tobytes()
+    assert five[0] == five[1] != three
+    main(["sample", str(run)])
+    assert Image.open(run / "samples.png").size == (8 * 8 + 9 * 2, 8 * 8 + 9 * 2)
+
+
+def test_evaluation_and_comparison_are_printed_and_kept(run, capsys):
+    main(["evaluate", str(run)])
+    assert "FD-C" in capsys.readouterr().out
+    kept = json.loads((run / "evaluation.json").read_text())
+    assert len(kept["rows"][0]["FD-C"]) == 2 and kept["samples"] == 80
+    main(["compare", str(run), "--solvers", "euler", "heun", "--calls", "3", "5"])
+    table = capsys.readouterr().out
+    assert "FD-C, 5 calls" in table and "real vs real" in table
+    assert [row["solver"] for row in json.loads((run / "comparison.json").read_text())["rows"]] == [
+        "euler",
+        "heun",
+    ]
+
+
+def test_errors_end_with_code_2_and_the_words_of_the_house(run, capsys):
+    for arguments, words in (
+        (["train", "digits", "--out", str(run)], "out = "),
+        (["sample", str(run), "--seeds", "a"], "seeds = 'a': must be such as 0-63"),
+        (["sample", str(run / "none")], "holds a run"),
+        (["evaluate", str(run), "--set", "sampling.calls=4"], "odd for heun"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_a_killed_run_goes_on_to_the_same_network(tmp_path):
+    """SIGKILL once the first checkpoint is there; --resume; equal to a run that was left alone."""
+    changes = ["--set", *SMALL, "training.steps=40", "training.checkpoint_every=2"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    main(["train", "digits", "--out", str(whole), *changes])
+    command = [sys.executable, "-m", "fewstep", "train", "digits", "--out", str(cut), *changes]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ)
+    deadline = time.monotonic() + 120
+    while not (cut / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (cut / "denoiser.safetensors").exists(), "it was done before it could be killed"
+    main(["train", "digits", "--out", str(cut), "--resume", *changes])
+    from safetensors.torch import load_file
+
+    a, b = (load_file(folder / "denoiser.safetensors") for folder in (whole, cut))
+    assert a.keys() == b.keys() and all((a[k] == b[k]).all() for k in a)
