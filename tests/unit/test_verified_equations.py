@@ -189,26 +189,30 @@ import pytest
 
 key = pytest.mark.equation
 
-@key("good", tolerance=1e-12)
-def test_good(tolerance):
+@key("good", tolerance=1e-12, wrong="a")
+def test_good(tolerance, wrong):
     """Compares, e.g. by eye, x.y with z. Nothing more."""
-    assert tolerance == 1e-12
+    assert tolerance == 1e-12 and not wrong
 
-@key("bad", tolerance=4, unit="standard errors")
+@key("bad", tolerance=4, unit="standard errors", wrong="b")
 @pytest.mark.parametrize("case", [1, 2, 3])
-def test_bad(tolerance, case):
+def test_bad(tolerance, wrong, case):
     """Fails
     in one case."""
-    assert case != 2
+    assert case != 2 and not wrong
 
-@key("left-out", tolerance=1)
-def test_left_out(tolerance):
+@key("left-out", tolerance=1, wrong="c")
+def test_left_out(tolerance, wrong):
     """Needs what is not there."""
     pytest.skip()
 
-@key("broken", tolerance=1)
-def test_broken(tolerance, no_such_fixture):
+@key("broken", tolerance=1, wrong="d")
+def test_broken(tolerance, wrong, no_such_fixture):
     """Never starts."""
+
+@key("blind", tolerance=1, wrong="e")
+def test_blind(tolerance, wrong):
+    """Does not see the slip."""
 
 def test_other():
     pass
@@ -242,7 +246,10 @@ def test_report_says_what_each_test_did_and_how_it_ended(run, options):
         "bad": ("failed", 3),
         "left-out": ("skipped", 1),
         "broken": ("failed", 1),
+        "blind": ("failed", 1),
     }
+    assert {name for name, test in tests.items() if test["refuted"]} == {"good", "bad"}
+    assert tests["good"]["wrong"] == "a"
     assert tests["good"]["does"] == "Compares, e.g. by eye, x.y with z."
     assert tests["bad"]["does"] == "Fails in one case."
     assert (
@@ -259,11 +266,13 @@ def test_report_says_what_each_test_did_and_how_it_ended(run, options):
         ('("a")', "tolerance", "Does.", "write once"),
         ('("a", 1e-3)', "tolerance", "Does.", "write once"),
         ('("a", tolerance=1, units="m")', "tolerance", "Does.", "write once"),
-        ('("a", tolerance=1)', "", "Does.", "must take the fixture"),
-        ('("a", tolerance=1)', "tolerance", "", "docstring"),
-        ('("a", tolerance=1)', "tolerance", "no sentence", "docstring"),
+        ('("a", tolerance=1)', "tolerance, wrong", "Does.", "write once"),
+        ('("a", tolerance=1, wrong="b")', "", "Does.", "must take the fixture"),
+        ('("a", tolerance=1, wrong="b")', "tolerance", "Does.", "must take the fixture"),
+        ('("a", tolerance=1, wrong="b")', "tolerance, wrong", "", "docstring"),
+        ('("a", tolerance=1, wrong="b")', "tolerance, wrong", "no sentence", "docstring"),
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_half_stated_tests_are_refused(run, mark, arguments, doc, complaint):
     done, made = run(
