@@ -99,7 +99,7 @@ def wisharts(matrix, n, draws, generator):
 
 @pytest.mark.equation(
     "frechet-bias",
-    tolerance=0.04,
+    tolerance=0.02,
     unit="of the bias",
     wrong=r"without $\tfrac14\sum_i r_i$: the variance of a sample variance taken as "
     r"$\Sigma_{ii}^2/n$ in place of $2\,\Sigma_{ii}^2/n$",
