@@ -1,5 +1,5 @@
 """Makes the pictures of chapter 05: python book/_images/05_measuring_samples.py (some seconds,
-seeded). Two of them are drawn from recorded runs.
+seeded). Three of them are drawn from recorded runs.
 """
 
 from pathlib import Path
@@ -190,6 +190,25 @@ def sees():
     return figure
 
 
+def duels():
+    """Differences between two samplers, pair by pair, as each recorded judge sees them."""
+    rows = results.read("measuring-samples")["rows"]
+    pairs = [("Euler", "Heun", 5), ("2M", "2M, DDPM's grid", 9)]
+    titles = ["Euler − Heun, 5 calls", "2M: EDM's grid − DDPM's, 9 calls"]
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.1), sharey=True)
+    for panel, (first, second, calls), title in zip(axes, pairs, titles):
+        judges = [row for row in rows if row["calls"] == calls]
+        for place, row in enumerate(judges):
+            found = torch.tensor(row[first]) - torch.tensor(row[second])
+            colour = ORANGE if found.mean() > 0 else BLUE
+            panel.plot(found, [place] * len(found), "o", color=colour, ms=4, alpha=0.7)
+        panel.axvline(0, color="black", lw=1)
+        panel.set(title=title, xlabel="difference of FD-C", yticks=range(len(judges)))
+        panel.set_ylim(len(judges) - 0.5, -0.5)
+    axes[0].set_yticklabels([f"{row['judge']}: {row['accuracy']:.1%}" for row in judges])
+    return figure
+
+
 if __name__ == "__main__":
     plots.style()
     torch.set_num_threads(1)
@@ -199,5 +218,6 @@ if __name__ == "__main__":
         "05-bias": bias,
         "05-balls": balls,
         "05-sees": sees,
+        "05-duels": duels,
     }.items():
         plots.save(draw(), HERE / f"{name}.svg")
