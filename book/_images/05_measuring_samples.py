@@ -174,7 +174,8 @@ def sees():
         for i, row in enumerate(rows):
             values = torch.tensor(row[name])
             moved = float((values.mean() - floor[j].mean()) / floor[j].std())
-            text = f"{moved:+.0f}".replace("-", "−") if i else f"{floor[j].mean():.2f}"
+            text = f"{moved:+.0f}" if i else f"{floor[j].mean():.2g}"
+            text = "0" if text in ("+0", "-0") else text.replace("-", "−")
             seen = i > 0 and abs(moved) > 4
             if seen:
                 colour = RED if moved > 0 else BLUE
@@ -194,7 +195,7 @@ def duels():
     """Differences between two samplers, pair by pair, as each recorded judge sees them."""
     rows = results.read("measuring-samples")["rows"]
     pairs = [("Euler", "Heun", 5), ("2M", "2M, DDPM's grid", 9)]
-    titles = ["Euler − Heun, 5 calls", "2M: EDM's grid − DDPM's, 9 calls"]
+    titles = ["Euler − Heun, 5 calls", "2M, EDM's − DDPM's grid, 9 calls"]
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.1), sharey=True)
     for panel, (first, second, calls), title in zip(axes, pairs, titles):
         judges = [row for row in rows if row["calls"] == calls]
@@ -203,7 +204,8 @@ def duels():
             colour = ORANGE if found.mean() > 0 else BLUE
             panel.plot(found, [place] * len(found), "o", color=colour, ms=4, alpha=0.7)
         panel.axvline(0, color="black", lw=1)
-        panel.set(title=title, xlabel="difference of FD-C", yticks=range(len(judges)))
+        panel.set_title(title, fontsize=10)
+        panel.set(xlabel="difference of FD-C", yticks=range(len(judges)))
         panel.set_ylim(len(judges) - 0.5, -0.5)
     axes[0].set_yticklabels([f"{row['judge']}: {row['accuracy']:.1%}" for row in judges])
     return figure
