@@ -7,7 +7,18 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
-from fewstep import data, denoisers, grids, plots, pretrained, processes, schedules, solvers, toys
+from fewstep import (
+    data,
+    denoisers,
+    grids,
+    plots,
+    pretrained,
+    processes,
+    results,
+    schedules,
+    solvers,
+    toys,
+)
 
 HERE = Path(__file__).parent
 
@@ -111,7 +122,18 @@ def answers():
     return figure
 
 
+def judges():
+    """What two judges say of five samplers at five calls: the recorded distances."""
+    rows = {row["judge"]: row for row in results.read("measuring-samples")["rows"]
+            if row["calls"] == 5}  # fmt: skip
+    figure, panels = card(2)
+    for panel, judge, colour in zip(panels, ("shifted, seed 0", "shifted, seed 1"), (0, 3)):
+        samplers = {k: torch.tensor(v).mean() for k, v in rows[judge].items() if type(v) is list}
+        panel.bar(range(len(samplers)), list(samplers.values()), color=plots.COLOURS[colour])
+    return figure
+
+
 if __name__ == "__main__":
     plots.style()
-    for number, draw in enumerate((quickstart, noising, chains, flow, answers)):
+    for number, draw in enumerate((quickstart, noising, chains, flow, answers, judges)):
         plots.save(draw(), HERE / f"intro-{number}.svg")
