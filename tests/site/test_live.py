@@ -15,6 +15,7 @@ FIGURES = {
     "wiener": "book/02-sdes.html",
     "motions": "book/03-probability-flow.html",
     "score-field": "book/04-denoising-is-score.html",
+    "precondition": "book/08-preconditioning.html",
 }
 FORMULAS = "**/mathjax/**"
 DRAWN = """name => { const told = document.querySelector(`[data-live="${name}"] .live-says`);
