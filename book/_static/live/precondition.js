@@ -1,4 +1,4 @@
-/* Chapter 08: sizes of input, target and errors under four parametrisations. */
+/* Chapter 08: input, target and errors under four parametrisations. */
 fewstep.figure("precondition", (figure) => {
   "use strict";
   const all = fewstep.linspace(-2, 2, 101).map((e) => 10 ** e);
@@ -9,7 +9,7 @@ fewstep.figure("precondition", (figure) => {
   const size = figure.slider("data σ_d", [0.1, 2, 0.05, 0.5], { ends: ["0.1", "2"] });
   const kind = figure.choice("network predicts", ["ε, as VP", "ε, as VE", "x₀", "F of EDM"]);
 
-  /* c_skip, |c_out|, c_in; input, target, |c_out| over the least. */
+  /* c_skip, |c_out|, c_in; input, target, errors. */
   function at(s) {
     const d = size.value, root = Math.hypot(s, d), k = kind.value;
     const skip = [1, 1, 0, (d / root) ** 2][k], out = [s, s, d, (s * d) / root][k];
@@ -20,13 +20,13 @@ fewstep.figure("precondition", (figure) => {
 
   figure.draw = ({ w, h, narrow, colours }) => {
     const ticks = [[0.01, "0.01"], [1, "1"], [100, "100"]], [a, b, c] = colours.series;
-    const axes = { y: [0.005, 200], yLog: true, yTicks: ticks };
+    const axes = { y: [0.005, 200], yLog: true, yTicks: ticks.slice(1) };
     const boxes = narrow ? [{ x: 0, y: 0, w, h: h / 2 }, { x: 0, y: h / 2, w, h: h / 2 }]
       : [{ x: 0, y: 0, w: 0.6 * w, h }, { x: 0.62 * w, y: 0, w: 0.38 * w, h }];
     const one = figure.panel(boxes[0],
       { ...axes, x: [0.01, 100], xLog: true, xTicks: ticks, title: "coefficients" });
     one.frame();
-    one.line([sigma.value, sigma.value], axes.y, { dash: [3, 3] });
+    one.line([sigma.value, sigma.value], axes.y);
     const values = all.map(at);
     one.within(() => [a, b, c].forEach((colour, i) => {
       one.line(all, values.map((v) => v[i]), { colour, width: 2 });
