@@ -28,12 +28,12 @@ def targets():
     """One digit at four levels: what the network sees, and two things it could be asked for."""
     digit = data.digits().float(slice(0, 1))[0, 0].double()
     noise = torch.randn(8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    levels, names = (0.02, 0.3, 1.2, 20.0), ("input", "noise ε", "target of F")
-    figure, axes = plt.subplots(3, 4, figsize=(5.6, 4.4))
+    levels, names = (0.02, 0.3, 1.2, 20.0), ("input", "digit", "noise ε", "target of F")
+    figure, axes = plt.subplots(4, 4, figsize=(5.0, 5.2))
     for column, sigma in zip(axes.T, levels):
         c_skip, c_out, c_in = edm(sigma, rms(digit))
         x = digit + sigma * noise
-        for panel, shown in zip(column, (c_in * x, noise, (digit - c_skip * x) / c_out)):
+        for panel, shown in zip(column, (c_in * x, digit, noise, (digit - c_skip * x) / c_out)):
             panel.imshow(shown, cmap="gray", vmin=-2, vmax=2, interpolation="nearest")
             panel.set(xticks=[], yticks=[])
             panel.grid(False)
