@@ -186,8 +186,9 @@ def leak():
     left.plot(x, torch.tanh(x / 0.81), color=RED, label="not told", **LINE)
     left.plot(x, torch.ones_like(x), color=BLUE, label="told: not flipped", **LINE)
     left.plot(x, -torch.ones_like(x), ":", color=BLUE, label="told: flipped", **LINE)
-    left.set(title="one point, sign flipped", xlabel="x", ylabel="D", ylim=(-1.5, 1.5))
-    left.legend(fontsize=8, loc="lower right")
+    left.set(title="one point, sign flipped", xlabel="x", ylabel="D", ylim=(-1.3, 2.6))
+    left.set_yticks([-1, 0, 1])
+    left.legend(fontsize=8, loc="upper left")
     for i, (row, colour) in enumerate(zip(rows, (BLACK, RED, BLUE))):
         share = torch.tensor(row["called turned"])
         middle.bar(i, float(share.mean()), color=colour, alpha=0.5)
