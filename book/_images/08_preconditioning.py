@@ -3,6 +3,7 @@ seeded). Those of trained networks are drawn from the notebook's recorded runs.
 """
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -54,14 +55,14 @@ def amplification(sigma_d=0.5):
         left.text(1.02, sigma**2, f"σ = {sigma:g}", color=colour, va="center", fontsize=9)
     left.set(title="what c x leaves", xlabel="c", ylabel="mean square", ylim=(0, 1.05))
     left.set(xlim=(0, 1.28), xticks=[0, 0.5, 1])
-    sigma = torch.logspace(-2, 1.5, 201)
+    levels = torch.logspace(-2, 1.5, 201)
     shown = {
-        "noise": (sigma, ORANGE, "--"),
-        "data": (torch.full_like(sigma, sigma_d), PINK, "--"),
-        "F of EDM": (edm(sigma, sigma_d)[1], BLUE, "-"),
+        "noise": (levels, ORANGE, "--"),
+        "data": (torch.full_like(levels, sigma_d), PINK, "--"),
+        "F of EDM": (edm(levels, sigma_d)[1], BLUE, "-"),
     }
     for name, (curve, colour, style) in shown.items():
-        right.loglog(sigma, curve, style, color=colour, label=name, **LINE)
+        right.loglog(levels, curve, style, color=colour, label=name, **LINE)
     right.set(title="amplification $|c_{out}|$", xlabel="noise level σ")
     right.legend(title="network predicts", fontsize=8, title_fontsize=8)
     return figure
@@ -72,7 +73,7 @@ def four():
     x0 = data.digits().float().double()
     sigma_d = rms(x0)
     one = torch.ones_like
-    kinds = {
+    kinds: dict[str, Any] = {
         "VP, iDDPM": (one, lambda s: -s, lambda s: (1 + s**2) ** -0.5, ORANGE, "-"),
         "VE": (one, lambda s: s, one, RED, "--"),
         "data": (

@@ -6,12 +6,11 @@ fewstep.figure("precondition", (figure) => {
     figure.slider("noise level σ", [-2, 2, 0.01, 0.7], {
       value: (raw) => 10 ** raw, ends: ["0.01", "100"],
     }));
-  const size = figure.slider("data σ_d", [0.1, 2, 0.05, 0.5], { ends: ["0.1", "2"] });
-  const kind = figure.choice("network predicts", ["ε, as VP", "ε, as VE", "x₀", "F of EDM"]);
+  const kind = figure.choice("network predicts", ["ε (VP)", "ε (VE)", "x₀", "F (EDM)"]);
 
   /* c_skip, |c_out|, c_in; input, target, errors. */
   function at(s) {
-    const d = size.value, root = Math.hypot(s, d), k = kind.value;
+    const d = 0.5, root = Math.hypot(s, d), k = kind.value;
     const skip = [1, 1, 0, (d / root) ** 2][k], out = [s, s, d, (s * d) / root][k];
     const into = 1 / [Math.hypot(1, s), 1, root, root][k];
     return [skip, out, into, into * root, Math.hypot(d - skip * d, skip * s) / out,
