@@ -17,9 +17,9 @@ book: $(INSTALLED)  ## execute the notebooks and build the site
 	@$(BIN)/python tools/build.py
 
 test: $(INSTALLED)  ## run every test
-	@echo "1/2 Tests of the library, the equations and the notebooks: about 6 minutes on two cores"
+	@echo "1/2 Tests of the library, the equations and the notebooks: about 9 minutes on two cores"
 	@$(BIN)/python -m pytest --nbmake -n 2 --ignore=tests/site
-	@echo "2/2 Tests of the site and of these tools, on a small site: about 4 minutes"
+	@echo "2/2 Tests of the site and of these tools, on a small site: about 8 minutes"
 	@$(BIN)/python -m pytest tests/site
 
 lint: $(INSTALLED)  ## check form, common faults and types
