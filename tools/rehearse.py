@@ -204,8 +204,8 @@ def main() -> int:
         "MPLBACKEND": "Agg",
     }
 
-    def one(path: Path) -> subprocess.CompletedProcess:
-        command = [sys.executable, __file__, "--alone", path]
+    def one(path: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, __file__, "--alone", str(path)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         print(f"{path.stem}: done", flush=True)
         return done
