@@ -18,7 +18,7 @@ book: $(INSTALLED)  ## execute the notebooks and build the site
 
 test: $(INSTALLED)  ## run every test
 	@echo "1/2 Tests of the library, the equations and the notebooks: about 9 minutes on two cores"
-	@$(BIN)/python -m pytest --nbmake -n 2 --ignore=tests/site
+	@$(BIN)/python -m pytest --nbmake -n 2 --dist worksteal --ignore=tests/site
 	@echo "2/2 Tests of the site and of these tools, on a small site: about 8 minutes"
 	@$(BIN)/python -m pytest tests/site
 

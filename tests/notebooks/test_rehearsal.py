@@ -15,6 +15,7 @@ from fewstep import _cost, data, results
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONG = 150  # seconds: what takes longer is rehearsed by `make rehearse` only
 TRAINING = [path for path in NOTEBOOKS if "training.train(" in path.read_text("utf-8")]
 PROBE = """
 import torch
@@ -48,6 +49,8 @@ def recorded(path):
 def test_the_gpu_scale_runs_and_costs_what_is_recorded(path):
     if path in TRAINING and not (data.root() / "FashionMNIST/raw").is_dir():
         pytest.skip("Fashion-MNIST is not at hand")
+    if (seconds := recorded(path)["seconds of the rest, here"]) > LONG:
+        pytest.skip(f"takes {seconds:.0f} s on the CPU: `make rehearse` runs it")
     bill = run(path)
     trains = path in TRAINING
     assert (bill["training_steps"] > 100 and bill["memory"] > 1e6) == trains
