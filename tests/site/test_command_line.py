@@ -10,7 +10,7 @@ import yaml
 from fewstep import __main__, recipes
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "book/command-line.md").read_text("utf-8").replace("\\\n", "")
+PAGE = (ROOT / "book/command-line.md").read_text("utf-8")
 COMMANDS = re.findall(r"-m fewstep ((?:train|sample|evaluate|compare|cost|recipes)[^`\n#]*)", PAGE)
 
 
