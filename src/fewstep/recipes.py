@@ -2,8 +2,9 @@
 
 A recipe names everything that a trained denoiser depends on. ``load`` reads one of the package's,
 or a file, checks all of it before anything heavy is touched, and takes changes such as
-``training.steps=100``. The functions after it turn its sections into the library's objects;
-``python -m fewstep`` is a thin layer over them.
+``training.steps=100``. A file with the line ``like: food-linear`` is that recipe but for its own
+lines. The functions after it turn its sections into the library's objects; ``python -m fewstep`` is
+a thin layer over them.
 """
 
 import difflib
@@ -91,7 +92,7 @@ class Training(Section):
 class Sampling(Section):
     """How pictures are drawn: a solver on a grid, at a number of network calls."""
 
-    solver: Literal["euler", "heun", "ddim", "dpmpp-2m"] = "heun"
+    solver: Literal["euler", "heun", "ddim", "dpmpp-2m", "ancestral"] = "heun"
     grid: Literal["edm", "chain"] = "edm"
     calls: Positive = 35
     sigma_min: Above = 0.002
@@ -138,6 +139,20 @@ def load(recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
     Raises ValueError that names the key, the value and what is allowed; FileNotFoundError.
     """
     require(isinstance(recipe, (str, Path)) and recipe, "recipe", recipe, "a name or a path")
+    content = _read(recipe)
+    for change in changes:
+        _change(content, change)
+    return _checked(content)
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe as YAML, every key written out: ``load`` gives the same recipe again."""
+    _require(recipe)
+    return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True)
+
+
+def _read(recipe: str | Path) -> dict:
+    """What the file says, on top of the recipe that it is like."""
     path = Path(recipe)
     if path.suffix != ".yaml":
         if str(recipe) not in names():
@@ -151,15 +166,15 @@ def load(recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     require(isinstance(content, dict), str(path), content, "sections: data, network, noise, …")
-    for change in changes:
-        _change(content, change)
-    return _checked(content)
-
-
-def dump(recipe: Recipe) -> str:
-    """The recipe as YAML, every key written out: ``load`` gives the same recipe again."""
-    _require(recipe)
-    return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True)
+    like = content.pop("like", None)
+    if like is None:
+        return content
+    require(like in names(), f"{path}: like", like, f"one of {', '.join(names())}")
+    whole = _read(like)
+    for name, section in content.items():
+        both = isinstance(section, dict) and isinstance(whole.get(name), dict)
+        whole[name] = whole[name] | section if both else section
+    return whole
 
 
 def _require(recipe: Any) -> Recipe:
@@ -350,6 +365,7 @@ def solver(recipe: Recipe) -> tuple[Callable, solvers.Churn | None]:
         "heun": solvers.heun,
         "ddim": solvers.ddim,
         "dpmpp-2m": solvers.dpmpp_2m,
+        "ancestral": solvers.ancestral,
     }
     churn = solvers.Churn(s.S_churn, s.S_tmin, s.S_tmax, s.S_noise) if s.S_churn else None
     return steps[s.solver], churn

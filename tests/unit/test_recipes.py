@@ -79,3 +79,19 @@ def test_on_a_chain_the_losses_are_those_of_the_noise():
         ours = losses.denoising(denoiser, x, u, noise, levels=lambda u: levels, error=error)
         theirs = (F - noise).abs().pow(power).flatten(1).mean(1)
         assert torch.allclose(ours, theirs, rtol=2e-3, atol=1e-4)
+
+
+def test_a_recipe_like_another_changes_only_its_own_lines(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("about: mine\nlike: food-linear\ntraining:\n  loss: absolute\n")
+    mine, base = recipes.load(path).model_dump(), recipes.load("food-linear").model_dump()
+    assert mine.pop("about") == "mine" and base.pop("about")
+    assert mine["training"].pop("loss") == "absolute" and base["training"].pop("loss") == "squared"
+    assert mine == base
+
+
+def test_a_recipe_like_no_other_is_refused(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("about: mine\nlike: food-linera\n")
+    with pytest.raises(ValueError, match=r"like = 'food-linera': must be one of .*food-linear"):
+        recipes.load(path)
