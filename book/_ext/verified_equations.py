@@ -172,7 +172,7 @@ def page(equations, report, tests=Path()) -> tuple[str, list[str]]:
             )
             if source := code(tests, t["file"], t["test"]):
                 lines += ["", "````{admonition} The test", ":class: dropdown"]
-                # not as Python: colours for so much code would cost the page two seconds on a slow core
+                # not as Python: to colour so much code costs a slow core two seconds
                 lines += ["```text", source, "```", "````", ""]
             if t["outcome"] != "passed":
                 faults.append(f"{equation.name}: {t['test']} {t['outcome']}")

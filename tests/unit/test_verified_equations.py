@@ -102,7 +102,7 @@ def test_appendix_names_the_slip_and_prints_the_test(book):
         book,
     )
     assert "Fails, as it must, for $a = 2b$." in text
-    assert "```python\n@mark\ndef test_a():\n    assert 1\n```" in text and "test_b" not in text
+    assert "```text\n@mark\ndef test_a():\n    assert 1\n```" in text and "test_b" not in text
     assert "(verified-two)=\n\n### Name" in text
 
 
