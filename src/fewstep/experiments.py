@@ -233,12 +233,11 @@ def _begin(asked: Recipe, folder: Path, resume: bool) -> None:
     if not _first():
         return
     if path.exists():
-        there = recipes.load(path)
-        allowed = "an empty folder, or one of this very recipe with --resume"
-        require(resume and there == asked, "out", str(folder), allowed + _differ(there, asked))
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        write(path, recipes.dump(asked).encode())
+        differ = _differ(recipes.load(path), asked)
+        allowed = "an empty folder, or one of a run that trains the same, with --resume"
+        require(resume and not differ, "out", str(folder), allowed + differ)
+    folder.mkdir(parents=True, exist_ok=True)
+    write(path, recipes.dump(asked).encode())
 
 
 def _first() -> bool:
@@ -247,11 +246,11 @@ def _first() -> bool:
 
 
 def _differ(there: Recipe, asked: Recipe) -> str:
+    """In what two recipes train differently; how they sample and evaluate may change."""
     a, b = there.model_dump(), asked.model_dump()
     keys = [
         f"{section}.{key}: {a[section][key]!r} there, {b[section][key]!r} asked"
-        for section in a
-        if isinstance(a[section], dict)
+        for section in ("data", "network", "noise", "training")
         for key in a[section]
         if a[section][key] != b[section][key]
     ]
@@ -287,6 +286,7 @@ def _draw(recipe: Recipe, denoiser: Any, seeds: Sequence[int], label: int | None
         labels=labels,
         guidance=s.guidance,
         churn=churn,
+        clip=s.clip,
         batch_size=s.batch_size,
     ).x
     return x.clamp(-1, 1)

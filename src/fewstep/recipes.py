@@ -90,7 +90,10 @@ class Training(Section):
 
 
 class Sampling(Section):
-    """How pictures are drawn: a solver on a grid, at a number of network calls."""
+    """How pictures are drawn: a solver on a grid, at a number of network calls.
+
+    clip: every estimate of the clean picture to [-1, 1].
+    """
 
     solver: Literal["euler", "heun", "ddim", "dpmpp-2m", "ancestral"] = "heun"
     grid: Literal["edm", "chain"] = "edm"
@@ -102,6 +105,7 @@ class Sampling(Section):
     S_tmin: Annotated[float, Field(ge=0)] = 0.0
     S_tmax: Above = 1e9
     S_noise: Above = 1.0
+    clip: bool = False
     guidance: Real = 1.0
     batch_size: Positive = 256
 

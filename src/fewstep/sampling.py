@@ -30,6 +30,7 @@ def from_seeds(
     labels: Any = None,
     guidance: float = 1.0,
     churn: Churn | None = None,
+    clip: bool = False,
     batch_size: int = 256,
     device: Any = None,
     progress: bool = True,
@@ -39,7 +40,7 @@ def from_seeds(
 
     denoiser: D(x, sigma), and D(x, sigma, labels) where there are labels.
     seeds: integers ≥ 0.  shape: of one sample, (C, H, W) or (d,).
-    sigmas, step, process, churn: as in ``solvers.sample``.
+    sigmas, step, process, churn, clip: as in ``solvers.sample``.
     labels: None, one integer for all, or one for each seed.  guidance: see ``denoisers.given``.
     batch_size: of one process; a batch that does not fit into memory is halved, with a warning.
     device: of the states; by default that of the denoiser's parameters.
@@ -72,7 +73,7 @@ def from_seeds(
         if classes is not None:
             bound = given(denoiser, classes if classes.ndim == 0 else classes[rows], guidance)
         x = start * noise.to(device)
-        return sample(bound, x, grid, step, process, churn=churn, generator=generators)
+        return sample(bound, x, grid, step, process, churn=churn, generator=generators, clip=clip)
 
     mine = list(range(rank, len(numbered), processes))
     hidden = not progress or rank > 0

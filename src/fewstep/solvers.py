@@ -33,15 +33,23 @@ class Flow:
     """A denoiser at work on a process: evaluates it, counts its calls, and remembers the last one.
 
     denoiser: D(x, sigma).  process: of the state.
-    generator: of the noise; with a list, one for each sample.
+    generator: of the noise; with a list, one for each sample.  clip: D to [-1, 1], see ``sample``.
     """
 
-    def __init__(self, denoiser: Callable, process: Process = EDM(), generator: Generators = None):
+    def __init__(
+        self,
+        denoiser: Callable,
+        process: Process = EDM(),
+        generator: Generators = None,
+        clip: bool = False,
+    ):
         function("denoiser", denoiser, "D(x, sigma)")
+        require(isinstance(clip, bool), "clip", clip, "True or False")
         require(isinstance(process, Process), "process", process, "a Process, such as EDM()")
         for g in generator if isinstance(generator, (list, tuple)) else [generator]:
             _checks.generator("generator", g)
         self.denoiser, self.process, self.generator = denoiser, process, generator
+        self.clip = clip
         self.calls = getattr(denoiser, "calls", 1)
         self.nfe = 0
         self.last: tuple[Instant, torch.Tensor] | None = None  # for multistep solvers
@@ -56,6 +64,7 @@ class Flow:
         self.nfe += self.calls
         D = self.denoiser(x / now.s, torch.as_tensor(now.sigma, dtype=torch.float64))
         same_shape("denoiser(x, sigma)", D, "x", x)
+        D = D.clamp(-1, 1) if self.clip else D
         self.last = now, D
         return D
 
@@ -261,6 +270,7 @@ def sample(
     *,
     churn: Churn | None = None,
     generator: Generators = None,
+    clip: bool = False,
     trajectory: bool = False,
     progress: bool = False,
 ) -> Samples:
@@ -270,12 +280,14 @@ def sample(
     x: (B, ...); pure noise is ``process.s(t) * sigmas[0] * noise``, for EDM sigmas[0] * noise.
     sigmas: (n + 1,), a grid.  step: one of this module, or of its form.
     generator: of all noise on the way; with a list, one for each sample.
+    clip: every D to [-1, 1], where pictures lie (Ho et al. 2020, code). A network that predicts ε
+    needs it on chains that begin at a huge σ: there D = x − σ F, and σ times F's error is far out.
     Raises ValueError for a bad grid or state, one that would leave the domain of the process, and
     a denoiser that returns another shape, NaN or infinity.
     """
     state("x", x)
     finite("x", x)
-    flow = Flow(denoiser, process, generator)
+    flow = Flow(denoiser, process, generator, clip)
     function("step", step, "step(flow, x, now, then), such as solvers.heun")
     require(churn is None or isinstance(churn, Churn), "churn", churn, "a Churn, or None")
     one_each = not isinstance(generator, (list, tuple)) or len(generator) == len(x)

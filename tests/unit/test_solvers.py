@@ -652,3 +652,16 @@ def test_churn_below_the_top_of_the_process_is_allowed():
     x = scale(VP(), 150.0) * start(GAUSSIAN, 150.0)
     result = sample(GAUSSIAN, x, [150.0, 1.0, 0.0], heun, VP(), churn=Churn(1.0, S_tmax=10.0))
     assert bool(torch.isfinite(result.x).all())
+
+
+@pytest.mark.parametrize("step", [euler, heun, ddim, ancestral])
+def test_clipping_keeps_every_estimate_where_pictures_lie(step):
+    """Of a denoiser that is far off at high noise, samples end in [-1, 1]; without, outside."""
+
+    def far_off(x, sigma):
+        return torch.full_like(x, 5.0)
+
+    noise = randn(4, 3)
+    ended = [sample(far_off, 80 * noise, grids.edm(6), step, clip=clip).x for clip in (True, False)]
+    assert max_abs(ended[0], torch.ones(4, 3)) < 1e-6
+    assert max_abs(ended[1], torch.full((4, 3), 5.0)) < 1e-6

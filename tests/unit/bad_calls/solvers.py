@@ -50,6 +50,7 @@ BAD = {
         (lambda: Flow(None), "denoiser = None: must be a function D(x, sigma)"),
         (lambda: Flow(EXACT, None), "process = None: must be a Process"),
         (lambda: Flow(EXACT, EDM), "must be a Process, such as EDM()"),
+        (lambda: Flow(EXACT, clip=1), "clip = 1: must be True or False"),
         (lambda: Flow(EXACT, EDM(), 0), "generator = 0: must be a torch.Generator, or None"),
         (lambda: Flow(EXACT, EDM(), [0, 1]), "generator = 0: must be a torch.Generator, or None"),
     ],
