@@ -1,0 +1,343 @@
+"""Makes the pictures of chapter 07: python book/_images/07_improved_ddpm.py (about a minute,
+seeded). It prints the numbers that the page quotes.
+"""
+
+from math import log
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from fewstep import classifiers, data, metrics, plots, pretrained, schedules
+
+HERE = Path(__file__).parent
+BLUE, ORANGE, GREEN, RED, PINK = plots.COLOURS[:5]
+# DDPM's chain down from where the recorded network, trained up to σ = 80, still knows its way
+CHAIN, TOP = schedules.linear(1000), 930
+VALUES = 17  # of a pixel of the digits
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def strided(n):
+    """n steps of the chain, from TOP to 1: their levels σ, and 0."""
+    t = torch.linspace(TOP, 1, n, dtype=torch.float64).round().long()
+    return [*CHAIN.sigmas[t].tolist(), 0.0]
+
+
+def ends(sigma, sigma_next):
+    """β̃ and β of a step in the frame of x/s, and the share of x_0 in its mean."""
+    keep = (sigma_next / sigma) ** 2
+    low = sigma_next**2 * (1 - keep)
+    return low, (sigma**2 - sigma_next**2) * (1 + sigma_next**2) / (1 + sigma**2), 1 - keep
+
+
+class Errors:
+    """Squared errors of the recorded network on digits at any level: (pictures,), by σ."""
+
+    def __init__(self, count=450):
+        self.D = pretrained.load_denoiser("digits-denoiser", "cpu")
+        self.x, self.known = data.digits().float()[-count:], {}
+
+    @torch.no_grad()
+    def __call__(self, sigma):
+        if sigma not in self.known:
+            noise = torch.randn(self.x.shape, generator=seeded(1))
+            gap = self.D(self.x + sigma * noise, sigma) - self.x
+            self.known[sigma] = gap.double().square().flatten(1).mean(1)
+        return self.known[sigma]
+
+    def mean(self, sigma):
+        return self(sigma).mean().item()
+
+
+@torch.no_grad()
+def ancestral(errors, n, kind, count, seed=0):
+    """DDPM's sampler in n steps with one of three variances."""
+    levels, g = strided(n), seeded(seed)
+    x = levels[0] * torch.randn(count, 1, 8, 8, generator=g)
+    for now, then in zip(levels, levels[1:]):
+        low, high, share = ends(now, then)
+        best = low + share**2 * errors.mean(now)
+        variance = {"small": low, "best": best, "large": high}[kind] if then else 0.0
+        D = errors.D(x, now)
+        x = D + (1 - share) * (x - D) + variance**0.5 * torch.randn(x.shape, generator=g)
+    return x
+
+
+LOOKS = {
+    "small": (r"$\tilde\beta$, the smaller", BLUE),
+    "best": (r"$\sigma_*^2$, the best", GREEN),
+    "large": (r"$\beta$, the larger", ORANGE),
+}
+
+
+def bound(errors, levels, kind):
+    """The bound's terms in bits per dimension, from the last step (L_0) to the first, by the
+    measured squared errors; and for the last three, L_{t−1}'s mean square, as one."""
+    terms = []
+    for now, then in zip(levels, levels[1:]):
+        low, high, share = ends(now, then)
+        if then == 0:
+            # the decoder's variance in x_0: the paper's code takes β̃_2 for β̃_1 = 0
+            low = (before := ends(levels[-3], levels[-2]))[0] / (1 + now**2)
+            best = max(errors.mean(now), 1e-12)
+            variance = {"small": low, "best": best, "large": high}[kind]
+            terms.append(decoder(errors, now, variance))
+            continue
+        variance = {"small": low, "best": low + share**2 * errors.mean(now), "large": high}[kind]
+        each = 0.5 * (log(variance / low) - 1 + (low + share**2 * errors(now)) / variance)
+        terms.append(each / log(2))
+    return torch.stack(terms[::-1])
+
+
+@torch.no_grad()
+def decoder(errors, sigma, variance):
+    """L_0 of each picture: −log₂ of the mass on the bins of its pixels, per pixel."""
+    noise = torch.randn(errors.x.shape, generator=seeded(1))
+    gap = (errors.x - errors.D(errors.x + sigma * noise, sigma)).double()
+    half, std = 1 / (VALUES - 1), variance**0.5
+    flip = gap > 0  # to the tail that does not round to 1
+    high = torch.where(flip, half - gap, half + gap) / std
+    low = torch.where(flip, -half - gap, -half + gap) / std
+    high[(errors.x > 1 - half) & ~flip] = torch.inf
+    low[(errors.x > 1 - half) & flip] = -torch.inf
+    high[(errors.x < -1 + half) & flip] = torch.inf
+    low[(errors.x < -1 + half) & ~flip] = -torch.inf
+    log_high, log_low = (torch.special.log_ndtr(v) for v in (high, low))
+    return -(log_high + torch.log1p(-(log_low - log_high).exp())).flatten(1).mean(1) / log(2)
+
+
+def which_noise(errors):
+    """Samples with three variances at ten steps; their distance against the number of steps."""
+    calls, count = [5, 10, 20, 40], 400
+    features = metrics.features(data.digits(), classifiers.load_classifier("digits"))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 2.9), width_ratios=(1.75, 1))
+    rows = []
+    for kind, (label, colour) in LOOKS.items():
+        found = []
+        for n in calls:
+            made = ancestral(errors, n, kind, count).clamp(-1, 1)
+            if n == 10:
+                rows.append(made[:9])
+            seen = metrics.features(made, classifiers.load_classifier("digits"))
+            found.append(metrics.fd(seen, features, None))
+        print(f"FD-C, {kind}:", dict(zip(calls, [f"{v:.2f}" for v in found])))
+        right.plot(calls, found, color=colour, label=label)
+    tiled = plots.tile(torch.cat(rows), columns=9)[..., 0]
+    left.imshow(tiled, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    left.set(xticks=[], yticks=[4 + 9 * i for i in range(3)], title="ten steps")
+    left.set_yticklabels([label.split(",")[0] for label, _ in LOOKS.values()])
+    left.tick_params(length=0)
+    left.grid(False)
+    left.spines[:].set_visible(False)
+    floor = metrics.floor(features, count, seeds=5)[0]
+    print(f"floor of {count} against {count} real digits: {floor:.2f}")
+    right.axhline(floor, color="0.5", ls="--", lw=1)
+    right.set(xscale="log", yscale="log", xticks=calls, xlabel="steps = network calls")
+    right.set(ylabel="FD-C", title="distance to real digits")
+    right.set_xticklabels(calls)
+    right.minorticks_off()
+    right.legend(fontsize=8)
+    return figure
+
+
+def mse_two_points(sigma):
+    """E Var[x_0 | x] of two points ±1."""
+    e, w = np.polynomial.hermite_e.hermegauss(120)
+    return float(w @ (1 - np.tanh((1 + sigma * e) / sigma**2) ** 2) / w.sum())
+
+
+def between(errors):
+    """Where the best variance lies between its ends; and how it depends on the state."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.1))
+    levels = strided(60)
+    for label, mse, colour in (
+        ("white noise", lambda s: s**2 / (1 + s**2), ORANGE),
+        (r"two points, $\pm1$", mse_two_points, RED),
+        ("digits, the network", errors.mean, GREEN),
+        ("one point", lambda s: 0.0, BLUE),
+    ):
+        v = []
+        for now, then in zip(levels[:-2], levels[1:]):
+            low, high, share = ends(now, then)
+            v.append(log((low + share**2 * mse(now)) / low) / log(high / low))
+        left.plot(levels[:-2], v, marker="", color=colour, label=label)
+    left.set(xscale="log", xlabel=r"noise level $\sigma_t$", ylabel=r"best share $v_*$")
+    left.set(title=r"from $\tilde\beta$ (0) to $\beta$ (1), 60 steps", ylim=(-0.05, 1.08))
+    left.legend(fontsize=8)
+
+    a, before = 0.5, 0.8
+    beta = 1 - a / before
+    low, share = beta * (1 - before) / (1 - a), before**0.5 * beta / (1 - a)
+    mean = low + share**2 * mse_two_points(1.0)
+    print(f"two points: β̃ {low:.3f}, σ*² {mean:.3f}, β {beta:.3f}, at 0 {low + share**2:.3f}")
+    print(f"  mean squared error {mse_two_points(1.0):.3f}; coefficient² {share**2:.3f}")
+    print(f"  v* {log(mean / low) / log(beta / low):.2f}, at 0 "
+          f"{log((low + share**2) / low) / log(beta / low):.2f}")  # fmt: skip
+    for name, v in (("β̃", low), ("β", beta)):
+        print(f"  lost with {name}: {0.5 * (log(v / mean) + mean / v - 1) / log(2):.3f} bits")
+    x = np.linspace(-2.6, 2.6, 301)
+    exact = low + share**2 * (1 - np.tanh(a**0.5 * x / (1 - a)) ** 2)
+    right.plot(x, exact, marker="", color=RED, label=r"given $x_t$")
+    right.axhline(beta, color=ORANGE, lw=1.5, label=r"$\beta_t$")
+    right.axhline(mean, color=GREEN, lw=1.5, label=r"$\sigma_*^2$, one for all $x_t$")
+    right.axhline(low, color=BLUE, lw=1.5, label=r"$\tilde\beta_t$")
+    right.set(xlabel=r"state $x_t$", ylabel="best variance of the step", ylim=(0, 0.68))
+    right.set_title("two points, one long step", fontsize=11)
+    right.legend(fontsize=8)
+    return figure
+
+
+def prior(errors):
+    kept = 1 / (1 + CHAIN.sigmas[TOP].item() ** 2)
+    nats = 0.5 * (kept * (errors.x.double().square().flatten(1).mean(1) - 1) - log(1 - kept))
+    return nats / log(2)
+
+
+def bits(errors):
+    """What each step costs, and what all cost together."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.1))
+    t = torch.unique(torch.logspace(0, np.log10(TOP), 60, dtype=torch.float64).round().long())
+    for kind, (label, colour) in LOOKS.items():
+        cost = []
+        for k in t.tolist():
+            levels = [*CHAIN.sigmas[[k + 1, k, max(k - 1, 0)]].tolist(), 0.0][: 3 + (k > 1)]
+            terms = bound(errors, [*CHAIN.sigmas[[k + 1, k, k - 1]].tolist()], kind)
+            cost.append(terms[0].mean().item())
+        left.plot(t, cost, marker="", color=colour, label=label)
+        ends_of = {k: f"{c:.2g}" for k, c in zip(t.tolist(), cost) if k in (1, 2, 3, TOP)}
+        print(f"bits a step, {kind}:", ends_of)
+    left.set(xscale="log", yscale="log", xlabel=r"step $t$ of 930", ylabel="bits per dimension")
+    left.set(title="what each step costs", ylim=(1e-5, 8))
+    left.legend(fontsize=8)
+    steps = [5, 10, 20, 40, 100, 300, 930]
+    for kind, (label, colour) in LOOKS.items():
+        totals = [
+            (bound(errors, strided(n), kind).sum(0) + prior(errors)).mean().item() for n in steps
+        ]
+        print(f"bits in all, {kind}:", dict(zip(steps, [f"{v:.2f}" for v in totals])))
+        right.plot(steps, totals, color=colour)
+    print(f"L_T: {prior(errors).mean():.1e}; no model: {log(VALUES, 2):.2f}")
+    right.axhline(log(VALUES, 2), color="0.5", ls="--", lw=1)
+    right.set(xscale="log", xlabel="steps", ylabel="bits per dimension", ylim=(0, 9))
+    right.set(title="all steps together", xticks=[5, 20, 100, 930])
+    right.set_xticklabels([5, 20, 100, 930])
+    right.minorticks_off()
+
+    terms = bound(errors, strided(TOP), "best")
+    second = terms.square().mean(1).sqrt()
+    uniform = (TOP * second.square().sum() - terms.mean(1).sum() ** 2).sqrt()
+    chosen = (second.sum() ** 2 - terms.mean(1).sum() ** 2).sqrt()
+    share = second / second.sum()
+    print(f"spread of one draw of t: uniform {uniform:.2f}, chosen {chosen:.2f} bits, "
+          f"mean {terms.mean(1).sum():.2f}; first ten steps drawn {share[:10].sum():.0%}")  # fmt: skip
+    return figure
+
+
+def guided(v, w, m=0.0):
+    """Variance and mean of the guided ODE's and SDE's samples, and of the tilted density."""
+
+    def integral(f):
+        return quad(f, 0, np.inf)[0]
+
+    ode = v**w, w * m * v ** (w / 2) / 2 * integral(
+        lambda u: (v + u) ** (-1 - w / 2) * (1 + u) ** ((w - 1) / 2)
+    )
+    sde = (
+        v ** (2 * w) * integral(lambda u: (1 + u) ** (2 * w - 2) * (v + u) ** (-2 * w)),
+        w * m * v**w * integral(lambda u: (1 + u) ** (w - 1) * (v + u) ** (-1 - w)),
+    )
+    tilted = v / (v + w * (1 - v)), w * m / (v + w * (1 - v))
+    return {"tilted density": tilted, "reverse SDE": sde, "ODE": ode}
+
+
+GUIDED = {"tilted density": ("0.45", "-"), "reverse SDE": (ORANGE, "-"), "ODE": (BLUE, "-")}
+
+
+def guidance():
+    """Three answers to one question."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.1))
+    v, m, x = 0.25, 0.75, np.linspace(-2.6, 2.6, 400)
+    left.fill_between(x, norm.pdf(x), color="0.5", alpha=0.25, lw=0)
+    left.text(-1.5, 0.24, "all", color="0.45")
+    left.plot(x, norm.pdf(x, m, v**0.5), marker="", color=GREEN, label="class c")
+    for name, (variance, mean) in guided(v, 2, m).items():
+        colour, line = GUIDED[name]
+        left.plot(x, norm.pdf(x, mean, variance**0.5), line, marker="", color=colour, label=name)
+        print(f"w = 2, {name}: variance {variance:.4f}, mean {mean:.3f}")
+    left.set(xlabel=r"$x_0$", ylabel="density", title=r"guidance $w = 2$", ylim=(0, None))
+    left.legend(fontsize=8, loc="upper left")
+    strengths = np.linspace(0, 4, 41)
+    for name, (colour, line) in GUIDED.items():
+        values = [guided(v, w)[name][0] for w in strengths]
+        right.plot(strengths, values, line, marker="", color=colour, label=name)
+    right.set(xlabel=r"guidance $w$", ylabel="variance of the samples", yscale="log")
+    right.set(title="how narrow it gets")
+    return figure
+
+
+def balanced():
+    """Real digits against real ones: sets with drawn classes and with balanced ones."""
+    digits = data.digits()
+    features = metrics.features(digits, classifiers.load_classifier("digits")).double()
+    labels = digits.labels
+    centres = torch.stack([features[labels == c].mean(0) for c in range(10)])
+    within = (features - centres[labels]).square().sum() / len(features)
+    total = (features - features.mean(0)).square().sum() / len(features)
+    print(f"tr Σ {total:.1f}, within classes {within:.1f}: {within / total:.0%}")
+
+    def draw(n, even, g):
+        if even:
+            picks = [
+                torch.nonzero(labels == c)[:, 0][
+                    torch.randperm(int((labels == c).sum()), generator=g)[: n // 10]
+                ]
+                for c in range(10)
+            ]
+            return features[torch.cat(picks)]
+        return features[torch.randperm(len(features), generator=g)[:n]]
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.0))
+    counts = torch.stack(
+        [torch.bincount(labels[torch.randperm(len(labels), generator=seeded(i))[:100]],
+                        minlength=10) for i in range(40)]
+    )  # fmt: skip
+    for row in counts:
+        left.plot(range(10), row, "o", color=ORANGE, alpha=0.25, ms=4)
+    left.axhline(10, color=BLUE)
+    left.set(xlabel="class", ylabel="pictures of it", title="sets of 100 digits", ylim=(0, None))
+    left.set_xticks(range(10))
+    sizes, repeats = [100, 200, 400], 30
+    for even, label, colour in ((False, "classes drawn", ORANGE), (True, "balanced", BLUE)):
+        g, means, spreads = seeded(), [], []
+        for n in sizes:
+            found = torch.tensor(
+                [metrics.fd(draw(n, even, g), features, None) for _ in range(repeats)]
+            )
+            means.append(found.mean())
+            spreads.append(found.std())
+        print(label, [f"{a:.3f} ± {b:.3f}" for a, b in zip(means, spreads)])
+        right.errorbar(sizes, means, spreads, color=colour, capsize=2, label=label)
+    right.set(xlabel="pictures", ylabel="FD-C", title="real digits against all 1797", ylim=(0, None))
+    right.legend(fontsize=8)
+    return figure
+
+
+if __name__ == "__main__":
+    plots.style()
+    torch.set_num_threads(1)
+    network = Errors()
+    for name, draw in {
+        "07-which-noise": lambda: which_noise(network),
+        "07-between": lambda: between(network),
+        "07-bits": lambda: bits(network),
+        "07-guidance": guidance,
+        "07-balanced": balanced,
+    }.items():
+        plots.save(draw(), HERE / f"{name}.svg")
