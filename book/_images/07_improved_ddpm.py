@@ -72,7 +72,7 @@ def ancestral(errors, n, kind, count, seed=0):
 
 LOOKS = {
     "small": (r"$\tilde\beta$, the smaller", BLUE),
-    "best": (r"$\sigma_*^2$, the best", GREEN),
+    "best": (r"$r_*$, the best", GREEN),
     "large": (r"$\beta$, the larger", ORANGE),
 }
 
@@ -176,7 +176,7 @@ def between(errors):
     beta = 1 - a / before
     low, share = beta * (1 - before) / (1 - a), before**0.5 * beta / (1 - a)
     mean = low + share**2 * mse_two_points(1.0)
-    print(f"two points: β̃ {low:.3f}, σ*² {mean:.3f}, β {beta:.3f}, at 0 {low + share**2:.3f}")
+    print(f"two points: β̃ {low:.3f}, r* {mean:.3f}, β {beta:.3f}, at 0 {low + share**2:.3f}")
     print(f"  mean squared error {mse_two_points(1.0):.3f}; coefficient² {share**2:.3f}")
     print(f"  v* {log(mean / low) / log(beta / low):.2f}, at 0 "
           f"{log((low + share**2) / low) / log(beta / low):.2f}")  # fmt: skip
@@ -186,7 +186,7 @@ def between(errors):
     exact = low + share**2 * (1 - np.tanh(a**0.5 * x / (1 - a)) ** 2)
     right.plot(x, exact, marker="", color=RED, label=r"given $x_t$")
     right.axhline(beta, color=ORANGE, lw=1.5, label=r"$\beta_t$")
-    right.axhline(mean, color=GREEN, lw=1.5, label=r"$\sigma_*^2$, one for all $x_t$")
+    right.axhline(mean, color=GREEN, lw=1.5, label=r"$r_*$, one for all $x_t$")
     right.axhline(low, color=BLUE, lw=1.5, label=r"$\tilde\beta_t$")
     right.set(xlabel=r"state $x_t$", ylabel="best variance of the step", ylim=(0, 0.68))
     right.set_title("two points, one long step", fontsize=11)

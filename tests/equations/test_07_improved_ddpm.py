@@ -68,7 +68,7 @@ def test_optimal_reverse_variance(tolerance, wrong, t, wrong_by):
 @pytest.mark.equation(
     "variance-cost",
     tolerance=1e-9,
-    wrong=r"$v/\sigma_*^2$ in place of $\sigma_*^2/v$: the divergence the other way round",
+    wrong=r"$r/r_*$ in place of $r_*/r$: the divergence the other way round",
 )
 @pytest.mark.parametrize("factor", [0.5, 1.3, 4.0])
 def test_variance_cost(tolerance, wrong, factor):
@@ -128,7 +128,7 @@ def test_reverse_variance_bounds(tolerance, wrong, t):
 @pytest.mark.equation(
     "best-v",
     tolerance=1e-6,
-    wrong=r"$v_* = (\sigma_*^2 - \tilde\beta_t)/(\beta_t - \tilde\beta_t)$",
+    wrong=r"$v_* = (r_* - \tilde\beta_t)/(\beta_t - \tilde\beta_t)$",
 )
 @pytest.mark.parametrize("t", [3, 6])
 def test_best_v(tolerance, wrong, t):
@@ -321,7 +321,7 @@ def test_guidance(tolerance, wrong, w):
 @pytest.mark.equation(
     "guided-variance",
     tolerance=2e-3,
-    wrong=r"$v/(v + w(1-v))$, the variance of $p(x_0)\,p(c \mid x_0)^w$",
+    wrong=r"$\nu_c/(\nu_c + w(1-\nu_c))$, the variance of $p(x_0)\,p(c \mid x_0)^w$",
 )
 @pytest.mark.parametrize("w", [0.5, 2.0, 3.0])
 def test_guided_variance(tolerance, wrong, w):
