@@ -70,7 +70,8 @@ def from_levels(u: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
 
     u: (B,), uniform in (0, 1).  levels: (T,) float64, a chain's σ_t.  Returns (B,) float64.
     """
-    return levels.to(u.device)[_place(u, levels)]
+    place = _place(u, levels)
+    return levels.to(u.device)[place]
 
 
 def _place(u: Any, levels: Any) -> torch.Tensor:

@@ -30,7 +30,10 @@ BAD = {
         (lambda: load("training.steps=many"), "training.steps = 'many': input should be a valid"),
         (lambda: load("training.steps=[1"), "the value is not YAML"),
         (lambda: load("training.steps.x=1"), "must be section.key=value"),
-        (lambda: load("training.loss=mse"), "training.loss = 'mse': input should be 'squared' or"),
+        (
+            lambda: load("training.loss=mse"),
+            "training.loss = 'mse': input should be 'squared', 'absol",
+        ),
         (lambda: load("training.learning_rate=.nan"), "training.learning_rate = nan"),
         (lambda: load("network.channels=12"), "network.channels = 12: input should be a multiple"),
         (lambda: load("network.multipliers=[]"), "network.multipliers = []"),
