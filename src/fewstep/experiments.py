@@ -18,6 +18,7 @@ import torch
 
 from . import (
     _cost,
+    checkpoints,
     classifiers,
     data,
     hooks,
@@ -28,7 +29,7 @@ from . import (
     sampling,
     training,
 )
-from ._checks import choice, require
+from ._checks import require
 from ._files import write
 from .data import Images
 from .networks import UNet
@@ -210,9 +211,12 @@ class _Reference:
         self.samples, self.name = e.samples, "FID" if e.features == "inception" else "FD-C"
         self.extractor: metrics.Extractor = metrics.INCEPTION
         if self.name == "FD-C":
-            known = list(classifiers.RECIPES)
-            choice("data.name with evaluation.features = classifier", recipe.data.name, known)
-            self.extractor = classifiers.load_classifier(recipe.data.name)
+            if recipe.data.name in classifiers.RECIPES:
+                self.extractor = classifiers.load_classifier(recipe.data.name)
+            else:
+                of = checkpoints.fingerprint(images.x, images.labels).split()[-1]
+                kept = data.root() / f"{images.name}-classifier-{of}.safetensors"
+                self.extractor = classifiers.own_classifier(images, kept)
         most = f"at most {len(images)}, the number of real pictures"
         require(e.samples <= len(images), "evaluation.samples", e.samples, most)
         self.pool = metrics.features(images, self.extractor)

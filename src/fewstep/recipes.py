@@ -40,7 +40,10 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Which pictures.  held: of them, kept away from training.  side: of Food-101 and folders."""
+    """Which pictures.  held: of them, kept away from training.  side: of Food-101 and folders.
+
+    path: of a folder; a relative one may also lie among the data (FEWSTEP_DATA).
+    """
 
     name: Literal["digits", "fashion-mnist", "cifar10", "food101", "folder"]
     path: str | None = None
@@ -278,13 +281,17 @@ def pictures(recipe: Recipe) -> tuple[Images, Images | None]:
         "fashion-mnist": data.fashion_mnist,
         "cifar10": data.cifar10,
         "food101": functools.partial(data.food101, size=d.side),
-        "folder": lambda: data.image_folder(str(d.path), d.side),
+        "folder": lambda: data.image_folder(_folder(str(d.path)), d.side),
     }
     images = sources[d.name]()
     if d.held == 0:
         return images, None
     require(d.held < len(images), "data.held", d.held, f"less than the {len(images)} pictures")
     return images.split(len(images) - d.held)
+
+
+def _folder(path: str) -> Path:
+    return Path(path) if Path(path).is_dir() else data.root() / path
 
 
 def shape(recipe: Recipe) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fewstep import checkpoints, pretrained
+from fewstep import checkpoints, data, pretrained
 from fewstep.__main__ import main
 
 SMALL = [
@@ -72,6 +72,24 @@ def test_evaluation_and_comparison_are_printed_and_kept(run, capsys):
         "euler",
         "heun",
     ]
+
+
+def test_a_folder_of_ones_own_has_a_classifier_of_its_own(tmp_path, monkeypatch, capsys):
+    """Its path may be relative to the data; what tells its classes apart measures samples."""
+    digits = data.digits()
+    for label in (0, 1):
+        (tmp_path / "mine" / str(label)).mkdir(parents=True)
+        for i in (digits.labels == label).nonzero()[:40, 0].tolist():
+            picture = Image.fromarray(
+                digits.subset([i]).float().add(1).mul(127).byte()[0, 0].numpy()
+            )
+            picture.save(tmp_path / f"mine/{label}/{i}.png")
+    monkeypatch.setenv("FEWSTEP_DATA", str(tmp_path))
+    own = ["data.name=folder", "data.path=mine", "data.side=8", "evaluation.samples=40"]
+    main(["train", "digits", "--out", str(tmp_path / "run"), "--set", *SMALL, *own])
+    main(["evaluate", str(tmp_path / "run")])
+    assert "FD-C" in capsys.readouterr().out
+    assert len(list(tmp_path.glob("mine-classifier-*.safetensors"))) == 1
 
 
 def test_errors_end_with_code_2_and_the_words_of_the_house(run, capsys):
