@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ._checks import choice, count, describe, number, require, safetensors_file
-from .checkpoints import load_weights, read_metadata, save_weights
+from .checkpoints import fingerprint, load_weights, read_metadata, save_weights
 from .data import Images
 
 
@@ -164,6 +164,28 @@ def record_classifier(
     }
     save_weights(path or results.weights(f"{name}-classifier"), model, metadata)
     return metadata["test_accuracy"]
+
+
+def own_classifier(images: Images, path: str | Path, progress: bool = True) -> Classifier:
+    """A classifier of these pictures, trained once and kept: FD-C for data of one's own.
+
+    images: of two classes or more.  path: the file that keeps it; one of other pictures is refused.
+    Nine tenths are trained on; the accuracy on the rest is in the file's metadata.
+    """
+    require(isinstance(images, Images), "images", images, "a data.Images")
+    require(len(images.classes) > 1, "images.classes", images.classes, "two classes or more")
+    safetensors_file("path", path)
+    of = fingerprint(images.x, images.labels)
+    if Path(path).exists():
+        there = read_metadata(path).get("images")
+        require(there == of, "path", str(path), f"a classifier of these pictures ({of}): {there}")
+        return load_classifier(path=path)
+    train, test = images.split(len(images) * 9 // 10)
+    sizes: dict[str, Any] = {"epochs": 40, "stages": 3 if min(images.shape[1:]) > 16 else 2}
+    model = train_classifier(train, **sizes, flip=True, progress=progress)
+    metadata = {"settings": model.settings, "training": sizes, "images": of}
+    save_weights(path, model, {**metadata, "test_accuracy": accuracy(model, test)})
+    return model.requires_grad_(False)
 
 
 def load_classifier(name: str = "digits", path: str | Path | None = None) -> Classifier:

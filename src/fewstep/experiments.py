@@ -5,6 +5,7 @@ runs/digits/
   checkpoint.safetensors   where training stands
   log.jsonl, events…       losses and measures (TensorBoard reads the latter)
   denoiser.safetensors     the averaged network, when training is done
+  denoiser-500.safetensors and on the way, if the recipe keeps it
   samples.png, evaluation.json, comparison.json
 """
 
@@ -17,6 +18,7 @@ import torch
 
 from . import (
     _cost,
+    checkpoints,
     classifiers,
     data,
     hooks,
@@ -27,7 +29,7 @@ from . import (
     sampling,
     training,
 )
-from ._checks import choice, require
+from ._checks import require
 from ._files import write
 from .data import Images
 from .networks import UNet
@@ -67,6 +69,15 @@ def train(
             return {reference.name: reference.distance(x, 0), "samples": x[:64]}
 
         during.append(hooks.Every(t.evaluate_every, measure))
+    about = {"recipe": asked.model_dump(), **results.provenance()}
+
+    def keep(learner: Any, step: int) -> None:
+        if _first():
+            average = learner.averages["denoiser"]
+            pretrained.save_denoiser(folder / f"denoiser-{step}.safetensors", average, about)
+
+    if t.keep_every is not None:
+        during.append(hooks.Every(t.keep_every, keep))
     training.run(
         learner,
         images,
@@ -85,7 +96,6 @@ def train(
     average = learner.averages["denoiser"]
     assert isinstance(average, Denoiser)
     if _first():
-        about = {"recipe": asked.model_dump(), **results.provenance()}
         pretrained.save_denoiser(folder / "denoiser.safetensors", average, about)
     return average
 
@@ -201,9 +211,12 @@ class _Reference:
         self.samples, self.name = e.samples, "FID" if e.features == "inception" else "FD-C"
         self.extractor: metrics.Extractor = metrics.INCEPTION
         if self.name == "FD-C":
-            known = list(classifiers.RECIPES)
-            choice("data.name with evaluation.features = classifier", recipe.data.name, known)
-            self.extractor = classifiers.load_classifier(recipe.data.name)
+            if recipe.data.name in classifiers.RECIPES:
+                self.extractor = classifiers.load_classifier(recipe.data.name)
+            else:
+                of = checkpoints.fingerprint(images.x, images.labels).split()[-1]
+                kept = data.root() / f"{images.name}-classifier-{of}.safetensors"
+                self.extractor = classifiers.own_classifier(images, kept)
         most = f"at most {len(images)}, the number of real pictures"
         require(e.samples <= len(images), "evaluation.samples", e.samples, most)
         self.pool = metrics.features(images, self.extractor)

@@ -8,9 +8,10 @@ import sys
 import time
 
 import pytest
+import torch
 from PIL import Image
 
-from fewstep import checkpoints
+from fewstep import checkpoints, data, pretrained
 from fewstep.__main__ import main
 
 SMALL = [
@@ -31,6 +32,21 @@ def test_training_leaves_recipe_log_checkpoint_and_network(run):
     assert [line["step"] for line in lines] == [4, 8] and lines[0]["FD-C"] > 0
     about = checkpoints.read_metadata(run / "denoiser.safetensors")
     assert about["recipe"]["training"]["steps"] == 8 and "commit" in about
+
+
+def test_copies_of_the_average_are_kept_on_the_way(tmp_path):
+    hybrid = ["training.keep_every=4", "noise.preconditioning=chain", "noise.schedule=cosine",
+              "training.loss=hybrid", "sampling.grid=chain", "sampling.solver=learned",
+              "network.conditional=true"]  # fmt: skip
+    main(["train", "digits", "--out", str(tmp_path), "--set", *SMALL, *hybrid])
+    kept = sorted(path.name for path in tmp_path.glob("denoiser*"))
+    assert kept == ["denoiser-4.safetensors", "denoiser-8.safetensors", "denoiser.safetensors"]
+    last, whole = (pretrained.load_denoiser(tmp_path / name) for name in kept[1:])
+    assert last.extra_channels == 1
+    for ours, theirs in zip(last.parameters(), whole.parameters()):
+        assert torch.equal(ours, theirs)
+    main(["sample", str(tmp_path), "--seeds", "0-3"])
+    assert (tmp_path / "samples.png").exists()
 
 
 def test_pictures_depend_on_their_seed_alone(run, tmp_path, capsys):
@@ -56,6 +72,24 @@ def test_evaluation_and_comparison_are_printed_and_kept(run, capsys):
         "euler",
         "heun",
     ]
+
+
+def test_a_folder_of_ones_own_has_a_classifier_of_its_own(tmp_path, monkeypatch, capsys):
+    """Its path may be relative to the data; what tells its classes apart measures samples."""
+    digits = data.digits()
+    for label in (0, 1):
+        (tmp_path / "mine" / str(label)).mkdir(parents=True)
+        for i in (digits.labels == label).nonzero()[:40, 0].tolist():
+            picture = Image.fromarray(
+                digits.subset([i]).float().add(1).mul(127).byte()[0, 0].numpy()
+            )
+            picture.save(tmp_path / f"mine/{label}/{i}.png")
+    monkeypatch.setenv("FEWSTEP_DATA", str(tmp_path))
+    own = ["data.name=folder", "data.path=mine", "data.side=8", "evaluation.samples=40"]
+    main(["train", "digits", "--out", str(tmp_path / "run"), "--set", *SMALL, *own])
+    main(["evaluate", str(tmp_path / "run")])
+    assert "FD-C" in capsys.readouterr().out
+    assert len(list(tmp_path.glob("mine-classifier-*.safetensors"))) == 1
 
 
 def test_errors_end_with_code_2_and_the_words_of_the_house(run, capsys):

@@ -5,6 +5,7 @@ import torch
 from fewstep import classifiers, data
 
 SET = data.Images(torch.zeros(3, 1, 8, 8), torch.tensor([0, 1, 0]), ("a", "b"), "zeros")
+ONE = data.Images(SET.x, torch.zeros(3, dtype=torch.int64), ("a",), "one class")
 C = classifiers.Classifier
 
 
@@ -49,6 +50,12 @@ BAD = {
         (lambda: classifiers.record_classifier("digits", path=5), "path = 5"),
         (lambda: classifiers.record_classifier("digits", path="c.pt"), "path = 'c.pt'"),
         (lambda: classifiers.record_classifier("digits", seed="x"), "seed = 'x'"),
+    ],
+    "classifiers.own_classifier": [
+        (lambda: classifiers.own_classifier(SET.x, "c.safetensors"), "must be a data.Images"),
+        (lambda: classifiers.own_classifier(ONE, "c.safetensors"), "must be two classes or more"),
+        (lambda: classifiers.own_classifier(SET, "c.pt"), "path = 'c.pt'"),
+        (lambda: classifiers.own_classifier(SET, None), "path = None"),
     ],
     "classifiers.load_classifier": [
         (lambda: classifiers.load_classifier("cats"), "name = 'cats': must be one of 'digits'"),
