@@ -1,5 +1,5 @@
-"""Makes the pictures of chapter 07: python book/_images/07_improved_ddpm.py (about a minute,
-seeded). It prints the numbers that the page quotes.
+"""Makes the pictures of chapter 07: python book/_images/07_improved_ddpm.py (some minutes
+on one slow core, seeded). It prints the numbers that the page quotes.
 """
 
 from math import log
@@ -11,7 +11,18 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from fewstep import classifiers, data, metrics, plots, pretrained, schedules
+from fewstep import (
+    classifiers,
+    data,
+    denoisers,
+    grids,
+    losses,
+    metrics,
+    plots,
+    pretrained,
+    schedules,
+    solvers,
+)
 
 HERE = Path(__file__).parent
 BLUE, ORANGE, GREEN, RED, PINK = plots.COLOURS[:5]
@@ -32,15 +43,14 @@ def strided(n):
 
 def ends(sigma, sigma_next):
     """β̃ and β of a step in the frame of x/s, and the share of x_0 in its mean."""
-    keep = (sigma_next / sigma) ** 2
-    low = sigma_next**2 * (1 - keep)
-    return low, (sigma**2 - sigma_next**2) * (1 + sigma_next**2) / (1 + sigma**2), 1 - keep
+    low, high = schedules.reverse_variances(sigma, sigma_next)
+    return low, high, 1 - (sigma_next / sigma) ** 2
 
 
 class Errors:
     """Squared errors of the recorded network on digits at any level: (pictures,), by σ."""
 
-    def __init__(self, count=450):
+    def __init__(self, count=250):
         self.D = pretrained.load_denoiser("digits-denoiser", "cpu")
         self.x, self.known = data.digits().float()[-count:], {}
 
@@ -78,39 +88,31 @@ LOOKS = {
 
 
 def bound(errors, levels, kind):
-    """The bound's terms in bits per dimension, from the last step (L_0) to the first, by the
-    measured squared errors; and for the last three, L_{t−1}'s mean square, as one."""
+    """Each picture's terms L_0, L_1, … in bits per dimension: (steps, pictures)."""
     terms = []
     for now, then in zip(levels, levels[1:]):
         low, high, share = ends(now, then)
-        if then == 0:
-            # the decoder's variance in x_0: the paper's code takes β̃_2 for β̃_1 = 0
-            low = (before := ends(levels[-3], levels[-2]))[0] / (1 + now**2)
-            best = max(errors.mean(now), 1e-12)
-            variance = {"small": low, "best": best, "large": high}[kind]
+        best = low + share**2 * errors.mean(now)
+        variance = {"small": low, "best": best, "large": high}[kind]
+        if then:
+            gap = low + share**2 * errors(now)
+            terms.append(0.5 * (log(variance / low) - 1 + gap / variance) / log(2))
+        else:
+            if kind == "small":  # β̃_1 = 0; the paper's code takes β̃_2
+                variance = ends(levels[-3], now)[0] / (1 + now**2)
             terms.append(decoder(errors, now, variance))
-            continue
-        variance = {"small": low, "best": low + share**2 * errors.mean(now), "large": high}[kind]
-        each = 0.5 * (log(variance / low) - 1 + (low + share**2 * errors(now)) / variance)
-        terms.append(each / log(2))
     return torch.stack(terms[::-1])
 
 
 @torch.no_grad()
 def decoder(errors, sigma, variance):
-    """L_0 of each picture: −log₂ of the mass on the bins of its pixels, per pixel."""
+    """L_0 of each picture, in bits per dimension."""
     noise = torch.randn(errors.x.shape, generator=seeded(1))
-    gap = (errors.x - errors.D(errors.x + sigma * noise, sigma)).double()
-    half, std = 1 / (VALUES - 1), variance**0.5
-    flip = gap > 0  # to the tail that does not round to 1
-    high = torch.where(flip, half - gap, half + gap) / std
-    low = torch.where(flip, -half - gap, -half + gap) / std
-    high[(errors.x > 1 - half) & ~flip] = torch.inf
-    low[(errors.x > 1 - half) & flip] = -torch.inf
-    high[(errors.x < -1 + half) & flip] = torch.inf
-    low[(errors.x < -1 + half) & ~flip] = -torch.inf
-    log_high, log_low = (torch.special.log_ndtr(v) for v in (high, low))
-    return -(log_high + torch.log1p(-(log_low - log_high).exp())).flatten(1).mean(1) / log(2)
+    D = errors.D(errors.x + sigma * noise, sigma)
+    logs = losses.discretized_log_likelihood(
+        errors.x, D, torch.full_like(D, log(variance)), values=VALUES
+    )
+    return -logs.flatten(1).mean(1) / log(2)
 
 
 def which_noise(errors):
@@ -194,12 +196,6 @@ def between(errors):
     return figure
 
 
-def prior(errors):
-    kept = 1 / (1 + CHAIN.sigmas[TOP].item() ** 2)
-    nats = 0.5 * (kept * (errors.x.double().square().flatten(1).mean(1) - 1) - log(1 - kept))
-    return nats / log(2)
-
-
 def bits(errors):
     """What each step costs, and what all cost together."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.1))
@@ -207,8 +203,7 @@ def bits(errors):
     for kind, (label, colour) in LOOKS.items():
         cost = []
         for k in t.tolist():
-            levels = [*CHAIN.sigmas[[k + 1, k, max(k - 1, 0)]].tolist(), 0.0][: 3 + (k > 1)]
-            terms = bound(errors, [*CHAIN.sigmas[[k + 1, k, k - 1]].tolist()], kind)
+            terms = bound(errors, CHAIN.sigmas[[k + 1, k, k - 1]].tolist(), kind)
             cost.append(terms[0].mean().item())
         left.plot(t, cost, marker="", color=colour, label=label)
         ends_of = {k: f"{c:.2g}" for k, c in zip(t.tolist(), cost) if k in (1, 2, 3, TOP)}
@@ -217,13 +212,12 @@ def bits(errors):
     left.set(title="what each step costs", ylim=(1e-5, 8))
     left.legend(fontsize=8)
     steps = [5, 10, 20, 40, 100, 300, 930]
-    for kind, (label, colour) in LOOKS.items():
-        totals = [
-            (bound(errors, strided(n), kind).sum(0) + prior(errors)).mean().item() for n in steps
-        ]
+    prior = losses.prior(errors.x, CHAIN.sigmas[TOP].item()).mean().item()
+    for kind, (_, colour) in LOOKS.items():
+        totals = [bound(errors, strided(n), kind).sum(0).mean().item() + prior for n in steps]
         print(f"bits in all, {kind}:", dict(zip(steps, [f"{v:.2f}" for v in totals])))
         right.plot(steps, totals, color=colour)
-    print(f"L_T: {prior(errors).mean():.1e}; no model: {log(VALUES, 2):.2f}")
+    print(f"L_T: {prior:.1e}; no model: {log(VALUES, 2):.2f}")
     right.axhline(log(VALUES, 2), color="0.5", ls="--", lw=1)
     right.set(xscale="log", xlabel="steps", ylabel="bits per dimension", ylim=(0, 9))
     right.set(title="all steps together", xticks=[5, 20, 100, 930])
@@ -329,6 +323,35 @@ def balanced():
     return figure
 
 
+def live():
+    """A still of the live figure: w = 3."""
+    data = [(-1.5, 0.3, 0.35), (0.0, 0.35, 0.4), (1.3, 0.3, 0.25)]
+    mixture = denoisers.Mixture([[m] for m, _, _ in data], [s * s for _, s, _ in data],
+                                [w for _, _, w in data])  # fmt: skip
+    m, s, share = data[1]
+    one = denoisers.Gaussian([m], [[s * s]])
+    w, x = 3.0, torch.linspace(-2.5, 2.5, 400, dtype=torch.float64)[:, None]
+    grid = grids.edm(60, 0.02, 40.0)
+
+    def D(x, sigma):
+        return mixture(x, sigma) + w * (one(x, sigma) - mixture(x, sigma))
+
+    start = grid[0] * torch.randn(1500, 1, generator=seeded(), dtype=torch.float64)
+    made = solvers.sample(D, start, grid, solvers.heun).x
+    plain = mixture.log_density(x, 0.0)
+    tilted = (plain + w * (one.log_density(x, 0.0) - plain)).exp()
+    tilted = tilted / tilted.sum() / (x[1] - x[0])
+    figure, axes = plt.subplots(figsize=(7.2, 3.4))
+    axes.fill_between(x[:, 0], plain.exp(), color="0.5", alpha=0.25, lw=0, label="all data")
+    axes.plot(x, one.log_density(x, 0.0).exp(), marker="", color=GREEN, label="class c")
+    axes.hist(made[:, 0], bins=80, range=(-2.5, 2.5), density=True, color=BLUE, alpha=0.6,
+              label="samples of the ODE")  # fmt: skip
+    axes.plot(x, tilted, marker="", color="black", label="the product")
+    axes.set(xlabel=r"$x_0$", ylabel="density", title=r"guidance $w = 3$", xlim=(-2.5, 2.5))
+    axes.legend(fontsize=8)
+    return figure
+
+
 if __name__ == "__main__":
     plots.style()
     torch.set_num_threads(1)
@@ -339,5 +362,6 @@ if __name__ == "__main__":
         "07-bits": lambda: bits(network),
         "07-guidance": guidance,
         "07-balanced": balanced,
+        "07-live": live,
     }.items():
         plots.save(draw(), HERE / f"{name}.svg")
