@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from numpy import interp
 from scipy.stats import norm
 
 from fewstep import data, denoisers, networks, plots, pretrained, schedules
@@ -143,7 +144,7 @@ def levels():
         for shift, (of, error) in zip((-0.2, 0.2), errors.items()):
             at = torch.log(chain.sigmas[1:])
             # e is smooth in ln σ: read off between the 60 levels
-            value = torch.tensor(_interpolate(at, torch.log(sigmas), error)).mean().item()
+            value = interp(at, torch.log(sigmas), error).mean()
             alpha = 1 if of == "network" else 0.45
             right.bar(place + shift, value, 0.38, color=SERIES[name], alpha=alpha)
             right.text(place + shift, value + 0.005, f"{value:.2f}", ha="center", fontsize=8)
@@ -151,12 +152,6 @@ def levels():
     right.set(xticks=range(3), ylabel="simple loss", title="their loss values")
     right.set_xticklabels(CHAINS)
     return figure
-
-
-def _interpolate(at, x, y):
-    from numpy import interp
-
-    return interp(at.numpy(), x.numpy(), y.numpy())
 
 
 def median(x, sigma, points):
@@ -196,13 +191,13 @@ def unet():
     net = networks.UNet(1, 16, (1, 2, 4), blocks=1, attention=(False, False, True))
     figure, panel = plt.subplots(figsize=(7.6, 3.6))
     panel.axis("off")
-    size, places, x, kinds = 32, [], 0.0, []
+    size, places, x = 28, [], 0.0
 
     def box(kind, channels, size, colour):
         nonlocal x
-        height = 0.35 + 0.9 * size / 32
+        height = 0.35 + 0.9 * size / 28
         width = 0.16 + 0.010 * channels
-        y = -1.35 * (2 - [8, 16, 32].index(size))
+        y = -1.35 * (2 - [7, 14, 28].index(size))
         patch = plt.Rectangle((x, y - height / 2), width, height, facecolor=colour, alpha=0.45)
         panel.add_patch(patch)
         edge = plt.Rectangle((x, y - height / 2), width, height, fill=False, ec="0.4", lw=0.8)
@@ -212,7 +207,7 @@ def unet():
         places.append((x, x + width, y, height))
         x += width + 0.35
 
-    down = [("conv", net.first.out_channels, 32)]
+    down = [("conv", net.first.out_channels, 28)]
     for layer in net.down:
         if isinstance(layer, networks.Block):
             down.append(("block", layer.conv1.out_channels, size))
@@ -227,7 +222,6 @@ def unet():
         if isinstance(layer, networks.Block):
             box("block", layer.conv1.out_channels, size, BLUE)
             ups.append(len(places) - 1)
-            kinds.append("block")
         else:
             size *= 2
             box("×2", layer.out_channels, size, ORANGE)
@@ -242,7 +236,7 @@ def unet():
     for a, b in zip(places, places[1:]):
         arrow = dict(arrowstyle="->", color="0.4", lw=1)
         panel.annotate("", (b[0], b[2]), (a[1], a[2]), arrowprops=arrow)
-    for s, y in ((32, 0), (16, -1.35), (8, -2.7)):
+    for s, y in ((28, 0), (14, -1.35), (7, -2.7)):
         panel.text(-0.25, y, f"{s}×{s}", ha="right", va="center", fontsize=9)
     panel.text(x / 2, -3.75, "every block also gets the embedding of the noise level; "
                "on the lowest level blocks end with attention", ha="center", fontsize=9)  # fmt: skip
@@ -254,23 +248,37 @@ def unet():
 def brightness():
     """How much an error of the predicted noise at each level shifts what comes out."""
     sigmas = torch.logspace(-2, 2.5, 200, dtype=torch.float64)
+    digits = float(data.digits().float().mean((1, 2, 3)).std()) * 8
+    cases = (("digits", digits, BLUE), ("28×28", 28 / 4, GREEN), ("3×64×64", sqrt(12288) / 4, RED))
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1))
-    cases = (("a pixel's", 0.5, "0.4", ":"), ("digits' brightness", sqrt(0.29), BLUE, "-"),
-             ("64×64 colour", 0.25 * sqrt(12288), RED, "-"))  # fmt: skip
-    for name, deviation, colour, style in cases:
-        weight = sigmas / (1 + (sigmas / deviation) ** 2).sqrt() / deviation
-        left.plot(sigmas, weight, color=colour, ls=style, marker="", label=name)
-    left.set(xscale="log", xlabel="noise level σ", ylabel="effect per unit of ln σ")
-    left.set_title("a wrong ε, by its level")
-    left.legend(fontsize=8, loc="upper left")
-    shares = torch.linspace(0, 1, 1001)
+    for name, spread, colour in cases:
+        share = sigmas**2 / (spread**2 + sigmas**2)
+        left.plot(sigmas, share.sqrt(), color=colour, ls="--", marker="", lw=1)
+        hill = 2 * share * spread / sigmas
+        left.plot(sigmas, hill, color=colour, marker="", label=name)
+        right.axvline(spread, color=colour, ls=":", marker="")
+    left.set(xscale="log", xlabel="noise level σ", ylabel="weight per unit of ln σ")
+    left.set(title="a wrong ε, by its level", ylim=(0, 1.35))
+    left.legend(fontsize=8, loc="upper left", ncols=3)
     for name, chain in CHAINS.items():
-        right.plot(chain.sigmas[1:].flip(0), shares[1:], color=SERIES[name], marker="", label=name)
-    right.axvline(0.25 * sqrt(12288), color=RED, ls=":", marker="")
-    right.set(xscale="log", xlim=(1e-2, 400), xlabel="noise level σ")
+        above = torch.arange(1, 1001) / 1000
+        right.plot(chain.sigmas[1:].flip(0), above, color=SERIES[name], marker="", label=name)
+    right.set(xscale="log", xlim=(1e-2, 10**2.5), xlabel="noise level σ")
     right.set(ylabel="share of steps above σ", title="what training sees")
     right.legend(fontsize=8, loc="lower left")
     return figure
+
+
+def ancestral(share=0.7, samples=20_000):
+    """The rarer point's share among samples of DDPM's sampler with the exact median, printed."""
+    for name in ("linear", "cosine"):
+        chain, generator = CHAINS[name], seeded()
+        x = torch.randn(samples, 1, generator=generator, dtype=torch.float64)
+        for t in range(chain.T, 0, -1):
+            D = two_points(x / chain.alpha_bars[t] ** 0.5, chain.sigmas[t], share, 1)
+            mean, variance = chain.posterior(x, D, t)
+            x = mean + variance**0.5 * torch.randn(x.shape, generator=generator)
+        print("ancestral", name, float((x < 0).double().mean()))
 
 
 def live():
@@ -278,7 +286,9 @@ def live():
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.2), width_ratios=(1, 1.5))
     x = torch.linspace(-2, 2, 400, dtype=torch.float64)
     for power, colour in ((2, "0.6"), (1.3, BLUE)):
-        left.plot(x, two_points(x, 1.0, 0.7, power), color=colour, marker="", label=f"power {power}")
+        left.plot(
+            x, two_points(x, 1.0, 0.7, power), color=colour, marker="", label=f"power {power}"
+        )
     left.set(title="best guess at σ = 1", xlabel="state x", ylabel="guess")
     left.legend(fontsize=8)
     sigmas, states = paths(0.7, 1.3, 40)
@@ -292,6 +302,7 @@ def live():
 if __name__ == "__main__":
     plots.style()
     torch.set_num_threads(1)
+    ancestral()
     for name, draw in {
         "06-two-errors": two_errors,
         "06-one-pixel": one_pixel,
