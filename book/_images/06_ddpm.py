@@ -238,8 +238,8 @@ def unet():
         panel.annotate("", (b[0], b[2]), (a[1], a[2]), arrowprops=arrow)
     for s, y in ((28, 0), (14, -1.35), (7, -2.7)):
         panel.text(-0.25, y, f"{s}×{s}", ha="right", va="center", fontsize=9)
-    panel.text(x / 2, -3.75, "every block also gets the embedding of the noise level; "
-               "on the lowest level blocks end with attention", ha="center", fontsize=9)  # fmt: skip
+    note = "every block also gets the noise level; blocks of the lowest level end with attention"
+    panel.text(x / 2, -3.75, note, ha="center", fontsize=9)
     panel.set(xlim=(-1.0, x), ylim=(-3.95, 1.55))
     print("parameters", sum(p.numel() for p in net.parameters()))
     return figure
