@@ -51,7 +51,9 @@ def two_errors(share=0.7, sigma_max=20.0):
         sigmas, x = paths(share, power, 40, sigma_max)
         for path in x.T:
             colour = BLUE if path[-1] > 0 else RED
-            panel.plot(sigmas, path / (1 + sigmas**2).sqrt(), color=colour, marker="", lw=0.8)
+            panel.plot(
+                sigmas[::4], (path / (1 + sigmas**2).sqrt())[::4], color=colour, marker="", lw=0.8
+            )
         up = (x[-1] > 0).double().mean()
         for y, of, colour in ((1, up, BLUE), (-1, 1 - up, RED)):
             panel.text(0.0085, y, f"{of:.0%}", ha="left", va="center", color=colour)
@@ -294,7 +296,9 @@ def live():
     sigmas, states = paths(0.7, 1.3, 40)
     for path in states.T:
         colour = BLUE if path[-1] > 0 else RED
-        right.plot(sigmas, path / (1 + sigmas**2).sqrt(), color=colour, marker="", lw=0.8)
+        right.plot(
+            sigmas[::4], (path / (1 + sigmas**2).sqrt())[::4], color=colour, marker="", lw=0.8
+        )
     right.set(xscale="log", xlim=(20, 0.01), xlabel="noise level σ (falls)", title="paths")
     return figure
 

@@ -4,7 +4,7 @@ fewstep.figure("two-errors", (figure) => {
   "use strict";
   const { say, linspace } = fewstep, percent = (v) => `${say(100 * v, 0)} %`;
   const sigmas = linspace(Math.log(20), Math.log(0.01), 240).map(Math.exp);
-  const power = figure.player(6, () =>
+  const power = figure.player(15, () =>
     figure.slider("power k of the error", [1, 2, 0.01, 1.3], { ends: ["1, median", "2, mean"] }),
     true);
   const share = figure.slider("share of +1", [0.5, 0.95, 0.01, 0.7],
