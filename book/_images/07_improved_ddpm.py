@@ -229,8 +229,9 @@ def bits(errors):
     uniform = (TOP * second.square().sum() - terms.mean(1).sum() ** 2).sqrt()
     chosen = (second.sum() ** 2 - terms.mean(1).sum() ** 2).sqrt()
     share = second / second.sum()
-    print(f"spread of one draw of t: uniform {uniform:.2f}, chosen {chosen:.2f} bits, "
-          f"mean {terms.mean(1).sum():.2f}; first ten steps drawn {share[:10].sum():.0%}")  # fmt: skip
+    mean = terms.mean(1).sum()
+    print(f"spread of one draw of t: uniform {uniform:.2f}, chosen {chosen:.2f}, mean {mean:.2f}")
+    print(f"share of draws for the first ten steps: {share[:10].sum():.0%}")
     return figure
 
 
@@ -240,8 +241,13 @@ def guided(v, w, m=0.0):
     def integral(f):
         return quad(f, 0, np.inf)[0]
 
-    ode = v**w, w * m * v ** (w / 2) / 2 * integral(
-        lambda u: (v + u) ** (-1 - w / 2) * (1 + u) ** ((w - 1) / 2)
+    ode = (
+        v**w,
+        w
+        * m
+        * v ** (w / 2)
+        / 2
+        * integral(lambda u: (v + u) ** (-1 - w / 2) * (1 + u) ** ((w - 1) / 2)),
     )
     sde = (
         v ** (2 * w) * integral(lambda u: (1 + u) ** (2 * w - 2) * (v + u) ** (-2 * w)),
@@ -318,7 +324,9 @@ def balanced():
             spreads.append(found.std())
         print(label, [f"{a:.3f} ± {b:.3f}" for a, b in zip(means, spreads)])
         right.errorbar(sizes, means, spreads, color=colour, capsize=2, label=label)
-    right.set(xlabel="pictures", ylabel="FD-C", title="real digits against all 1797", ylim=(0, None))
+    right.set(
+        xlabel="pictures", ylabel="FD-C", title="real digits against all 1797", ylim=(0, None)
+    )
     right.legend(fontsize=8)
     return figure
 

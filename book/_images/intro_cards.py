@@ -150,7 +150,28 @@ def guesses():
     return figure
 
 
+def guided():
+    """What the guided ODE makes of N(0, 1) and a class in it, for growing guidance."""
+    x = torch.linspace(-2.2, 2.4, 300, dtype=torch.float64)
+    all_data, one = denoisers.Gaussian([0.0], [[1.0]]), denoisers.Gaussian([0.75], [[0.25]])
+    grid = grids.edm(60, 0.01, 200.0)
+    figure, (panel,) = card()
+    panel.fill_between(x, torch.exp(-(x**2) / 2), color="0.5", alpha=0.25, lw=0)
+    for k, w in enumerate((1.0, 1.5, 2.0, 2.5)):
+        start = grid[0] * torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
+
+        def D(x, sigma, w=w):
+            return all_data(x, sigma) + w * (one(x, sigma) - all_data(x, sigma))
+
+        low, high = solvers.sample(D, start, grid, solvers.heun).x[:, 0].tolist()
+        height = torch.exp(-((x - (low + high) / 2) ** 2) / (2 * ((high - low) / 2) ** 2))
+        panel.plot(x, height, color=plots.COLOURS[(2, 5, 0, 3)[k]], marker="")
+    return figure
+
+
 if __name__ == "__main__":
     plots.style()
-    for number, draw in enumerate((quickstart, noising, chains, flow, answers, judges, guesses)):
+    for number, draw in enumerate(
+        (quickstart, noising, chains, flow, answers, judges, guesses, guided)
+    ):
         plots.save(draw(), HERE / f"intro-{number}.svg")

@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import norm
 
-from fewstep import denoisers, grids, schedules, solvers
+from fewstep import denoisers, grids, losses, preconditioning, schedules, solvers
 
 CHAIN = schedules.cosine(8)
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
@@ -169,7 +169,7 @@ def masses(mean, std, open_ends=True):
 @pytest.mark.parametrize("mean, std", [(-0.95, 0.1), (1.4, 0.3)])
 def test_discretized_likelihood(tolerance, wrong, mean, std):
     """Integrates the Gaussian density over the bin of each of 17 values; the probabilities add up
-    to 1.
+    to 1. The library's are the same.
     """
     half = (VALUES[1] - VALUES[0]) / 2
     bins = [[x - half, x + half] for x in VALUES]
@@ -180,6 +180,11 @@ def test_discretized_likelihood(tolerance, wrong, mean, std):
         for low, high in bins
     ]
     assert abs(np.array(exact) - masses(mean, std)).max() < tolerance
+    values = torch.tensor(VALUES)
+    found = losses.discretized_log_likelihood(
+        values, torch.full_like(values, mean), torch.full_like(values, 2 * np.log(std)), values=17
+    )
+    assert abs(np.array(exact) - found.exp().numpy()).max() < tolerance
     assert abs(sum(exact) - 1) < tolerance
 
 
@@ -228,11 +233,25 @@ def test_bits_per_dim(tolerance, wrong, place):
     assert direct > -np.log2(probability)
 
 
+class Outputs(torch.nn.Module):
+    """A network whose mean and variance share no parameter."""
+
+    def __init__(self, mean, share):
+        super().__init__()
+        self.mean = torch.nn.Parameter(torch.tensor(mean, dtype=torch.float64))
+        self.share = torch.nn.Parameter(torch.tensor(share, dtype=torch.float64))
+
+    def forward(self, x, noise, labels=None):
+        return torch.cat([self.mean * x, self.share + 0 * x], 1)
+
+
 @pytest.mark.equation(
     "hybrid-gradient", tolerance=1e-12, wrong=r"without $\operatorname{sg}$: $D$ is trained by both"
 )
 def test_hybrid_gradient(tolerance, wrong):
-    """Differentiates both losses by what the network puts out, at random pixels, with autograd."""
+    """Differentiates both losses by what the network puts out, at random pixels, with autograd; the
+    library's by the parameter of a network's mean.
+    """
     g = torch.Generator().manual_seed(0)
     x0, x_t, D, v = torch.randn(4, 50, generator=g, dtype=torch.float64)
     D.requires_grad_(), v.requires_grad_()
@@ -253,7 +272,20 @@ def test_hybrid_gradient(tolerance, wrong):
     assert (found - expected).abs().max() < tolerance
     # v goes up where the squared error asks for more variance, and down elsewhere
     asked = low + coefficient(CHAIN, 5) ** 2 * (x0 - D.detach()) ** 2
-    assert ((by_v < 0) == (asked > variance)).all()
+    slope = 0.5e-3 * CHAIN.T * (1 - asked / variance) * torch.log(beta / low)
+    assert (by_v - slope).abs().max() < tolerance
+
+    net = Outputs(0.3, 0.7)
+    denoiser = preconditioning.Denoiser(net, preconditioning.chain(CHAIN))
+    pictures = x0.reshape(-1, 1, 1, 1)
+    draws = torch.rand(50, generator=g, dtype=torch.float64), x_t.reshape(-1, 1, 1, 1)
+    levels = CHAIN.sigmas[1:].flip(0)
+    both = losses.hybrid(denoiser, pictures, *draws, levels=levels)
+    plain = losses.denoising(
+        denoiser, pictures, *draws, levels=lambda u: losses.from_levels(u, levels)
+    )
+    found, expected = (torch.autograd.grad(v.sum(), net.mean)[0] for v in (both, plain))
+    assert abs(found - expected) < tolerance * abs(expected)
 
 
 @pytest.mark.equation(
@@ -345,7 +377,7 @@ def test_guided_variance(tolerance, wrong, w):
 )
 def test_respaced_chain(tolerance, wrong):
     """Carries the covariance of all states of a chain of eight steps along, given x_0; reads the
-    step between two kept states and its posterior off the covariance.
+    step between two kept states and its posterior off the covariance. The library has the same.
     """
     T, kept = CHAIN.T, [2, 3, 7]
     steps = np.eye(T) - np.diag((1 - CHAIN.betas[1:].numpy()) ** 0.5, -1)
@@ -360,6 +392,8 @@ def test_respaced_chain(tolerance, wrong):
         assert abs(fresh - beta) < tolerance and abs(ratio**2 - (1 - beta)) < tolerance
         back = covariance[i, i] - covariance[i, j] ** 2 / covariance[j, j]
         assert abs(back - beta * (1 - a_before) / (1 - a)) < tolerance
+        low, high = schedules.reverse_variances(*CHAIN.sigmas[[t, before]].tolist())
+        assert abs(back - a_before * low) < tolerance and abs(fresh - a_before * high) < tolerance
 
 
 @pytest.mark.equation(

@@ -11,13 +11,14 @@ fewstep.figure("guidance", (figure) => {
     figure.slider("guidance w", [0, 4, 0.1, 3], { ends: ["0, all data", "4, beyond the class"] }));
   const way = figure.choice("sampler", ["ODE", "reverse SDE"]);
 
-  const spread = (values, weights = values.map(() => 1)) => {
+  function spread(values, weights) {
     let n = 0, sum = 0, squares = 0;
     values.forEach((v, i) => {
-      n += weights[i]; sum += weights[i] * v; squares += weights[i] * v * v;
+      const share = weights ? weights[i] : 1;
+      n += share; sum += share * v; squares += share * v * v;
     });
     return Math.sqrt(squares / n - (sum / n) ** 2);
-  };
+  }
 
   /* Samples with D_w = D_∅ + w (D_c − D_∅), kept for a second look. */
   function samples(w) {
