@@ -4,7 +4,7 @@ fewstep.figure("guidance", (figure) => {
   const { say, linspace, mixture } = fewstep, N = 1500, EDGE = 2.5, BINS = 100;
   const all = mixture([[-1.5], [0], [1.3]], [0.09, 0.1225, 0.09], [0.35, 0.4, 0.25]);
   const one = mixture([[0]], 0.1225, [1]);
-  const sigmas = fewstep.grids.edm(40, 0.02, 40), normal = fewstep.normals(3);
+  const sigmas = fewstep.grids.edm(80, 0.02, 40), normal = fewstep.normals(3);
   const start = Float64Array.from({ length: N }, () => 40 * normal());
   const xs = Float64Array.from(linspace(-EDGE, EDGE, 301)), made = {};
   const strength = figure.player(8, () =>
