@@ -190,9 +190,9 @@ def between(errors):
     right.axhline(beta, color=ORANGE, lw=1.5, label=r"$\beta_t$")
     right.axhline(mean, color=GREEN, lw=1.5, label=r"$r_*$, one for all $x_t$")
     right.axhline(low, color=BLUE, lw=1.5, label=r"$\tilde\beta_t$")
-    right.set(xlabel=r"state $x_t$", ylabel="best variance of the step", ylim=(0, 0.68))
+    right.set(xlabel=r"state $x_t$", ylabel="best variance of the step", ylim=(0, 0.88))
     right.set_title("two points, one long step", fontsize=11)
-    right.legend(fontsize=8)
+    right.legend(fontsize=8, ncols=2, loc="upper center")
     return figure
 
 
@@ -200,16 +200,22 @@ def bits(errors):
     """What each step costs, and what all cost together."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.1))
     t = torch.unique(torch.logspace(0, np.log10(TOP), 60, dtype=torch.float64).round().long())
+    cost = {
+        kind: np.array([
+            bound(errors, CHAIN.sigmas[[k + 1, k, k - 1]].tolist(), kind)[0].mean() for k in t
+        ])
+        for kind in LOOKS
+    }  # fmt: skip
     for kind, (label, colour) in LOOKS.items():
-        cost = []
-        for k in t.tolist():
-            terms = bound(errors, CHAIN.sigmas[[k + 1, k, k - 1]].tolist(), kind)
-            cost.append(terms[0].mean().item())
-        left.plot(t, cost, marker="", color=colour, label=label)
-        ends_of = {k: f"{c:.2g}" for k, c in zip(t.tolist(), cost) if k in (1, 2, 3, TOP)}
-        print(f"bits a step, {kind}:", ends_of)
+        if kind == "best":
+            left.plot(t, cost[kind], marker="", color=colour, label=label)
+        else:
+            lost, name = cost[kind] - cost["best"], label.split(",")[0]
+            left.plot(t[1:], lost[1:], "--", marker="", color=colour, label=f"more with {name}")
+        shown = {k: f"{c:.2g}" for k, c in zip(t.tolist(), cost[kind]) if k in (1, 2, 3, TOP)}
+        print(f"bits a step, {kind}:", shown)
     left.set(xscale="log", yscale="log", xlabel=r"step $t$ of 930", ylabel="bits per dimension")
-    left.set(title="what each step costs", ylim=(1e-5, 8))
+    left.set(title="what each step costs", ylim=(1e-6, 3))
     left.legend(fontsize=8)
     steps = [5, 10, 20, 40, 100, 300, 930]
     prior = losses.prior(errors.x, CHAIN.sigmas[TOP].item()).mean().item()
@@ -332,14 +338,14 @@ def balanced():
 
 
 def live():
-    """A still of the live figure: w = 3."""
+    """A still of the live figure: w = 2."""
     data = [(-1.5, 0.3, 0.35), (0.0, 0.35, 0.4), (1.3, 0.3, 0.25)]
     mixture = denoisers.Mixture([[m] for m, _, _ in data], [s * s for _, s, _ in data],
                                 [w for _, _, w in data])  # fmt: skip
     m, s, share = data[1]
     one = denoisers.Gaussian([m], [[s * s]])
-    w, x = 3.0, torch.linspace(-2.5, 2.5, 400, dtype=torch.float64)[:, None]
-    grid = grids.edm(60, 0.02, 40.0)
+    w, x = 2.0, torch.linspace(-2.5, 2.5, 400, dtype=torch.float64)[:, None]
+    grid = grids.edm(80, 0.02, 40.0)
 
     def D(x, sigma):
         return mixture(x, sigma) + w * (one(x, sigma) - mixture(x, sigma))
@@ -355,7 +361,7 @@ def live():
     axes.hist(made[:, 0], bins=80, range=(-2.5, 2.5), density=True, color=BLUE, alpha=0.6,
               label="samples of the ODE")  # fmt: skip
     axes.plot(x, tilted, marker="", color="black", label="the product")
-    axes.set(xlabel=r"$x_0$", ylabel="density", title=r"guidance $w = 3$", xlim=(-2.5, 2.5))
+    axes.set(xlabel=r"$x_0$", ylabel="density", title=r"guidance $w = 2$", xlim=(-2.5, 2.5))
     axes.legend(fontsize=8)
     return figure
 

@@ -8,7 +8,7 @@ fewstep.figure("guidance", (figure) => {
   const start = Float64Array.from({ length: N }, () => 40 * normal());
   const xs = Float64Array.from(linspace(-EDGE, EDGE, 301)), made = {};
   const strength = figure.player(8, () =>
-    figure.slider("guidance w", [0, 4, 0.1, 3], { ends: ["0, all data", "4, beyond the class"] }));
+    figure.slider("guidance w", [0, 4, 0.1, 2], { ends: ["0, all data", "4, beyond the class"] }));
   const way = figure.choice("sampler", ["ODE", "reverse SDE"]);
 
   function spread(values, weights) {
@@ -41,9 +41,9 @@ fewstep.figure("guidance", (figure) => {
   }
 
   figure.draw = ({ w, h, colours }) => {
-    const [blue, , green] = colours.series, high = 3.2, width = (2 * EDGE) / BINS;
+    const [blue, , green] = colours.series, high = 8, width = (2 * EDGE) / BINS;
     const panel = figure.panel({ x: 0, y: 0, w, h }, {
-      x: [-EDGE, EDGE], y: [0, high], xTicks: [-2, -1, 0, 1, 2], yTicks: [0, 1, 2, 3],
+      x: [-EDGE, EDGE], y: [0, high], xTicks: [-2, -1, 0, 1, 2], yTicks: [0, 2, 4, 6, 8],
       xLabel: "x₀", yLabel: "density", title: "promised and sampled",
     });
     panel.frame();
