@@ -202,7 +202,7 @@ def bits(errors):
     t = torch.unique(torch.logspace(0, np.log10(TOP), 60, dtype=torch.float64).round().long())
     cost = {
         kind: np.array([
-            bound(errors, CHAIN.sigmas[[k + 1, k, k - 1]].tolist(), kind)[0].mean() for k in t
+            bound(errors, CHAIN.sigmas[[k + 1, k, k - 1]].tolist(), kind)[0].mean() for k in t.tolist()
         ])
         for kind in LOOKS
     }  # fmt: skip
