@@ -200,12 +200,12 @@ def bits(errors):
     """What each step costs, and what all cost together."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.1))
     t = torch.unique(torch.logspace(0, np.log10(TOP), 60, dtype=torch.float64).round().long())
-    cost = {
-        kind: np.array([
-            bound(errors, CHAIN.sigmas[[k + 1, k, k - 1]].tolist(), kind)[0].mean() for k in t.tolist()
-        ])
-        for kind in LOOKS
-    }  # fmt: skip
+    cost = {kind: [] for kind in LOOKS}
+    for kind, costs in cost.items():
+        for k in t.tolist():
+            levels = CHAIN.sigmas[[k + 1, k, k - 1]].tolist()
+            costs.append(bound(errors, levels, kind)[0].mean().item())
+    cost = {kind: np.array(costs) for kind, costs in cost.items()}
     for kind, (label, colour) in LOOKS.items():
         if kind == "best":
             left.plot(t, cost[kind], marker="", color=colour, label=label)
