@@ -260,10 +260,10 @@ def guided(v, w, m=0.0):
         w * m * v**w * integral(lambda u: (1 + u) ** (w - 1) * (v + u) ** (-1 - w)),
     )
     tilted = v / (v + w * (1 - v)), w * m / (v + w * (1 - v))
-    return {"tilted density": tilted, "reverse SDE": sde, "ODE": ode}
+    return {"product": tilted, "reverse SDE": sde, "ODE": ode}
 
 
-GUIDED = {"tilted density": ("0.45", "-"), "reverse SDE": (ORANGE, "-"), "ODE": (BLUE, "-")}
+GUIDED = {"product": ("0.45", "-"), "reverse SDE": (ORANGE, "-"), "ODE": (BLUE, "-")}
 
 
 def guidance():
