@@ -41,9 +41,9 @@ fewstep.figure("guidance", (figure) => {
   }
 
   figure.draw = ({ w, h, colours }) => {
-    const [blue, , green] = colours.series, high = 8, width = (2 * EDGE) / BINS;
+    const [blue, , green] = colours.series, high = 5, width = (2 * EDGE) / BINS;
     const panel = figure.panel({ x: 0, y: 0, w, h }, {
-      x: [-EDGE, EDGE], y: [0, high], xTicks: [-2, -1, 0, 1, 2], yTicks: [0, 2, 4, 6, 8],
+      x: [-EDGE, EDGE], y: [0, high], xTicks: [-2, -1, 0, 1, 2], yTicks: [0, 1, 2, 3, 4, 5],
       xLabel: "x₀", yLabel: "density", title: "promised and sampled",
     });
     panel.frame();
