@@ -91,26 +91,35 @@ class Conditional:
         """The noise levels of its training, decreasing, if a list."""
         return getattr(self.denoiser, "levels", None)
 
-    def __call__(self, x: torch.Tensor, sigma: Sigma) -> torch.Tensor:
+    @property
+    def extra_channels(self) -> int:
+        """The network's output channels beside those of D."""
+        return getattr(self.denoiser, "extra_channels", 0)
+
+    def __call__(self, x: torch.Tensor, sigma: Sigma, extra: bool = False) -> Any:
         """D(x; σ, ∅) + w (D(x; σ, c) − D(x; σ, ∅)) with labels c and guidance w.
 
         x: (B, ...).  sigma: number or (B,).
+        extra: the network's further channels beside it, unguided: those given c, if w ≠ 0.
         """
         state("x", x)
         labels = self.labels
+        more = {"extra": True} if extra else {}
         if labels is not None:
             labels = labels.to(x.device)
             labels = labels.expand(len(x)) if labels.numel() == 1 else labels
             _checks.classes("labels", labels, x)
         if labels is None or self.guidance == 0:
-            return self.denoiser(x, sigma)
+            return self.denoiser(x, sigma, **more)
         if self.guidance == 1:
-            return self.denoiser(x, sigma, labels)
+            return self.denoiser(x, sigma, labels, **more)
         # Both in one batch: a network is quicker on one large batch than on two small ones.
         sigma = levels(sigma, x).reshape(-1).expand(len(x)).repeat(2)
         both = torch.cat([torch.full_like(labels, -1), labels])
-        without, within = self.denoiser(torch.cat([x, x]), sigma, both).chunk(2)
-        return without + self.guidance * (within - without)
+        answer = self.denoiser(torch.cat([x, x]), sigma, both, **more)
+        without, within = (answer[0] if extra else answer).chunk(2)
+        D = without + self.guidance * (within - without)
+        return (D, answer[1].chunk(2)[1]) if extra else D
 
 
 def given(denoiser: Callable, labels: Any, guidance: float = 1.0) -> Conditional:

@@ -5,6 +5,7 @@ runs/digits/
   checkpoint.safetensors   where training stands
   log.jsonl, events…       losses and measures (TensorBoard reads the latter)
   denoiser.safetensors     the averaged network, when training is done
+  denoiser-500.safetensors and on the way, if the recipe keeps it
   samples.png, evaluation.json, comparison.json
 """
 
@@ -71,6 +72,15 @@ def train(
             return {reference.name: reference.distance(x, 0), "samples": x[:64]}
 
         during.append(hooks.Every(t.evaluate_every, measure))
+    about = {"recipe": asked.model_dump(), **results.provenance()}
+
+    def keep(learner: Any, step: int) -> None:
+        if _first():
+            average = learner.averages["denoiser"]
+            pretrained.save_denoiser(folder / f"denoiser-{step}.safetensors", average, about)
+
+    if t.keep_every is not None:
+        during.append(hooks.Every(t.keep_every, keep))
     training.run(
         learner,
         images,
@@ -89,7 +99,6 @@ def train(
     average = learner.averages["denoiser"]
     assert isinstance(average, Denoiser)
     if _first():
-        about = {"recipe": asked.model_dump(), **results.provenance()}
         pretrained.save_denoiser(folder / "denoiser.safetensors", average, about)
     return average
 

@@ -1,7 +1,8 @@
 """How good are samples? Distances between sets of pictures, by torch-fidelity and torchmetrics.
 
-Every measure here but MS-SSIM compares *features* of pictures: numbers that a fixed network
-computes from each one. The Fréchet distance between Gaussians fitted to two sets of features is
+Every measure here but MS-SSIM and ``bits_per_dim`` compares *features* of pictures: numbers that a
+fixed network computes from each one. The Fréchet distance between Gaussians fitted to two sets of
+features is
 
     FD = |μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½).
 
@@ -23,8 +24,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from . import scale
-from ._checks import choice, count, require
+from . import losses, scale
+from ._checks import choice, count, finite, require, state
 from .data import Images, require_pictures
 
 INCEPTION = "inception-v3-compat"
@@ -211,6 +212,51 @@ def ms_ssim(samples: Pictures, pairs: int = 1000, seed: int = 0) -> float:
         )
         total += float(value)
     return total / pairs
+
+
+@torch.no_grad()
+def bits_per_dim(
+    denoiser: nn.Module,
+    x0: torch.Tensor,
+    labels: torch.Tensor | None = None,
+    *,
+    levels: torch.Tensor | None = None,
+    calls: int | None = None,
+    v: float | None = None,
+    values: int = 256,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> torch.Tensor:
+    """Upper bound on −log₂ p(x0) per dimension, for each picture: L_T + T · mean of ``losses.vlb``.
+
+    denoiser: a ``preconditioning.Denoiser`` trained on a chain.
+    x0: (N, ...), of so many ``values`` equally spaced on [-1, 1].  labels: (N,) or None.
+    levels: (T,), decreasing, by default the denoiser's, all of them.
+    calls: network calls a picture, each at a level drawn from another of so many equal parts of the
+    chain; None: T, one a level.  v: see ``losses.vlb``.  seed: of noise and levels.
+    Returns (N,) float64 on the CPU. Its mean over pictures is an unbiased estimate of the bound.
+    """
+    state("x0", x0)
+    finite("x0", x0)
+    if levels is None:
+        levels = getattr(denoiser, "levels", None)
+    require(isinstance(levels, torch.Tensor), "levels", levels, "a tensor (T,), or a chain's")
+    assert isinstance(levels, torch.Tensor)
+    calls = len(levels) if calls is None else count("calls", calls, 1, len(levels))
+    count("batch_size", batch_size)
+    generator = torch.Generator().manual_seed(count("seed", seed, 0))
+    device = next((p.device for p in denoiser.parameters()), torch.device("cpu"))
+    x0, levels = x0.cpu(), levels.to(device)
+    total = losses.prior(x0.double(), float(levels[0]))
+    for call in range(calls):
+        u = (call + torch.rand(len(x0), generator=generator, dtype=torch.float64)) / calls
+        noise = torch.randn(x0.shape, generator=generator)
+        for rows in torch.arange(len(x0)).split(batch_size):
+            given = None if labels is None else labels[rows.to(labels.device)].to(device)
+            x, at, z = (part[rows].to(device) for part in (x0, u, noise))
+            term = losses.vlb(denoiser, x, at, z, given, levels=levels, v=v, values=values)
+            total[rows] += len(levels) / calls * term.double().cpu()
+    return total
 
 
 def features(

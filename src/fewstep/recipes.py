@@ -74,11 +74,15 @@ class Noise(Section):
 
 
 class Training(Section):
-    """The loss, the optimizer and the loop.  half_life: of the weights' average, in images."""
+    """The loss, the optimizer and the loop.  half_life: of the weights' average, in images.
+
+    loss: hybrid learns the variances of the reverse steps too, in extra channels.
+    keep_every: steps between two copies of the averaged network, each kept in a file.
+    """
 
     steps: Positive
     batch_size: Positive
-    loss: Literal["squared", "absolute"] = "squared"
+    loss: Literal["squared", "absolute", "hybrid"] = "squared"
     optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: Above
     warmup: Natural = 0
@@ -90,6 +94,7 @@ class Training(Section):
     seed: Natural = 0
     checkpoint_every: Positive | None = None
     evaluate_every: Positive | None = None
+    keep_every: Positive | None = None
 
 
 class Sampling(Section):
@@ -98,7 +103,7 @@ class Sampling(Section):
     clip: every estimate of the clean picture to [-1, 1].
     """
 
-    solver: Literal["euler", "heun", "ddim", "dpmpp-2m", "ancestral"] = "heun"
+    solver: Literal["euler", "heun", "ddim", "dpmpp-2m", "ancestral", "learned"] = "heun"
     grid: Literal["edm", "chain"] = "edm"
     calls: Positive = 35
     sigma_min: Above = 0.002
@@ -253,6 +258,10 @@ def _together(recipe: Recipe) -> None:
     chained = noise.preconditioning == "chain"
     needed = "one exactly where noise.preconditioning is chain"
     require((noise.schedule is not None) == chained, "noise.schedule", noise.schedule, needed)
+    hybrid = recipe.training.loss == "hybrid"
+    require(chained or not hybrid, "training.loss", "hybrid", "another, but on a chain")
+    needed = "another than learned, but for training.loss: hybrid"
+    require(hybrid or sampling.solver != "learned", "sampling.solver", "learned", needed)
     path = recipe.data.path
     folder = recipe.data.name == "folder"
     require((path is not None) == folder, "data.path", path, "one exactly where data.name: folder")
@@ -326,6 +335,7 @@ def denoiser(recipe: Recipe, images: Images) -> Denoiser:
             n.attention,
             len(images.classes) if n.conditional else 0,
             n.dropout,
+            images.shape[0] if recipe.training.loss == "hybrid" else 0,
         )
     return Denoiser(network, kinds[noise.preconditioning]())
 
@@ -344,7 +354,10 @@ def learner(recipe: Recipe, denoiser: Denoiser) -> DenoisingLearner:
         levels = functools.partial(losses.uniform_in_time, process=VP())
     else:
         levels = losses.log_uniform
-    loss = functools.partial(losses.denoising, levels=levels, error=t.loss)
+    loss: Callable = functools.partial(losses.denoising, levels=levels, error=t.loss)
+    if t.loss == "hybrid" and kind.levels is not None:
+        known, values = kind.levels.to(scale.device()), 17 if recipe.data.name == "digits" else 256
+        loss = functools.partial(losses.hybrid, levels=known, values=values)
     if t.optimizer == "muon":
         trained = optimizers.muon(denoiser, t.learning_rate)
     else:
@@ -377,6 +390,7 @@ def solver(recipe: Recipe) -> tuple[Callable, solvers.Churn | None]:
         "ddim": solvers.ddim,
         "dpmpp-2m": solvers.dpmpp_2m,
         "ancestral": solvers.ancestral,
+        "learned": solvers.learned,
     }
     churn = solvers.Churn(s.S_churn, s.S_tmin, s.S_tmax, s.S_noise) if s.S_churn else None
     return steps[s.solver], churn

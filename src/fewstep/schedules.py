@@ -191,6 +191,24 @@ def from_process(process: Process, T: int) -> Chain:
     return from_alpha_bars(now.s**2)
 
 
+def reverse_variances(sigma: Any, sigma_next: Any) -> tuple[Any, Any]:
+    """The variances β̃ and β between which a reverse step's lies (Nichol & Dhariwal 2021, eq. 15).
+
+    Of x/s at σ_next: β̃ = σ_next² (1 − σ_next²/σ²), that of the posterior given x_0, is right where
+    the data are a point; β = (σ² − σ_next²)(1 + σ_next²)/(1 + σ²) where they are N(0, I). Times
+    1/(1 + σ_next²) they are a VP chain's β̃_t and β_t, of neighbours or of any two of its levels.
+
+    sigma > sigma_next ≥ 0: two numbers, or two float64 tensors of one shape; looks at no value.
+    """
+    for name, value in (("sigma", sigma), ("sigma_next", sigma_next)):
+        if not isinstance(value, torch.Tensor):
+            number(name, value, at_least=0)
+        elif value.dtype != torch.float64:
+            raise ValueError(f"{name}.dtype = {value.dtype}: must be torch.float64")
+    fallen = sigma**2 - sigma_next**2
+    return sigma_next**2 * fallen / sigma**2, fallen * (1 + sigma_next**2) / (1 + sigma**2)
+
+
 def iddpm_levels(M: int = 1000, c1: float = 0.001, c2: float = 0.008) -> torch.Tensor:
     """The levels u_0 > … > u_M = 0 of improved DDPM, by recursion (Karras et al. 2022, table 1).
 

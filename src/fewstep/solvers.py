@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from . import _checks, grids
 from ._checks import count, describe, finite, function, number, require, same_shape, state
 from .processes import EDM, Instant, Process
+from .schedules import reverse_variances
 
 Step = TypeVar("Step", bound=Callable[..., torch.Tensor])
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -61,9 +62,21 @@ class Flow:
     def denoise(self, x: torch.Tensor, now: Instant) -> torch.Tensor:
         """D(x/s; σ): one network call (two with guidance)."""
         _called(self, x, now=now)
-        self.nfe += self.calls
-        D = self.denoiser(x / now.s, torch.as_tensor(now.sigma, dtype=torch.float64))
+        return self._remember(self.denoiser(x / now.s, _level(now)), x, now)
+
+    def denoise_extra(self, x: torch.Tensor, now: Instant) -> tuple[torch.Tensor, torch.Tensor]:
+        """D, and the network's extra channels beside it, one for each of x: one network call."""
+        _called(self, x, now=now)
+        extra = getattr(self.denoiser, "extra_channels", 0)
+        if extra != x.shape[1]:
+            allowed = f"{x.shape[1]}, one for each channel of x: of a network with learned variance"
+            raise ValueError(f"denoiser.extra_channels = {extra}: must be {allowed}")
+        D, more = self.denoiser(x / now.s, _level(now), extra=True)
+        return self._remember(D, x, now), more.to(x.dtype)
+
+    def _remember(self, D: Any, x: torch.Tensor, now: Instant) -> torch.Tensor:
         same_shape("denoiser(x, sigma)", D, "x", x)
+        self.nfe += self.calls
         D = D.clamp(-1, 1) if self.clip else D
         self.last = now, D
         return D
@@ -85,6 +98,10 @@ class Flow:
             raise ValueError(f"generator = {len(self.generator)}: must be {allowed}")
         rows = [torch.randn(x.shape[1:], dtype=x.dtype, generator=g) for g in self.generator]
         return torch.stack(rows).to(x.device)
+
+
+def _level(now: Instant) -> torch.Tensor:
+    return torch.as_tensor(now.sigma, dtype=torch.float64)
 
 
 def _called(flow: Any, x: Any, **instants: Any) -> None:
@@ -199,17 +216,41 @@ def euler_maruyama(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> 
 
 
 @_step
-def ancestral(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.Tensor:
+def ancestral(
+    flow: Flow, x: torch.Tensor, now: Instant, then: Instant, v: float = 0.0
+) -> torch.Tensor:
     """DDPM's sampler: a draw from q(x_next | x, x_0) with D for x_0 (Ho et al. 2020, algorithm 2).
 
     One call a step.
+
+    v: of the noise's variance β^v β̃^{1−v}: 0 that of q, 1 the larger β of the same paper.
     """
+    number("v", v, at_least=0, at_most=1)
     D = flow.denoise(x, now)
-    keep = (then.sigma / now.sigma) ** 2
-    x_then = D + keep * (x / now.s - D)
-    if keep > 0:
-        x_then = x_then + then.sigma * sqrt(1 - keep) * flow.noise(x)
+    x_then = D + (then.sigma / now.sigma) ** 2 * (x / now.s - D)
+    if then.sigma > 0:
+        x_then = x_then + _deviation(now, then, v) * flow.noise(x)
     return then.s * x_then
+
+
+@_step
+def learned(flow: Flow, x: torch.Tensor, now: Instant, then: Instant) -> torch.Tensor:
+    """``ancestral`` with the variance β^v β̃^{1−v} that the network gives, at every coordinate its
+    own (Nichol & Dhariwal 2021, eq. 15). Its extra channels are 2v − 1.
+
+    β and β̃ are of this very step, however long: of strided sampling the new ones. One call a step.
+    """
+    D, extra = flow.denoise_extra(x, now)
+    x_then = D + (then.sigma / now.sigma) ** 2 * (x / now.s - D)
+    if then.sigma > 0:
+        x_then = x_then + _deviation(now, then, (extra + 1) / 2) * flow.noise(x)
+    return then.s * x_then
+
+
+def _deviation(now: Instant, then: Instant, v: Any) -> Any:
+    """√(β^v β̃^{1−v}) of a step."""
+    lower, upper = reverse_variances(now.sigma, then.sigma)
+    return sqrt(lower) * (upper / lower) ** (v / 2)
 
 
 @dataclass(frozen=True)

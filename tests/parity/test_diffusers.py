@@ -26,7 +26,7 @@ from diffusers import (
 from fewstep import grids, preconditioning, schedules
 from fewstep.denoisers import Mixture
 from fewstep.processes import VP
-from fewstep.solvers import ancestral, ddim, dpmpp_2m, euler, heun, sample
+from fewstep.solvers import ancestral, ddim, dpmpp_2m, euler, heun, learned, sample
 
 D = Mixture(
     torch.tensor([[-1.0, 0.0], [0.8, 0.6]]), torch.tensor([0.02, 0.1]), torch.tensor([0.4, 0.6])
@@ -148,6 +148,40 @@ def test_ancestral_is_the_ddpm_step(n):
         output = noise_in(x, D(x / vp_scale(sigma), sigma), sigma)
         x = scheduler.step(output, t, x, generator=generator).prev_sample
     assert max_abs(ours, x) < 1e-4
+
+
+@pytest.mark.parametrize("variance", ["fixed_large", "learned_range"])
+@pytest.mark.parametrize("n", [10, 50, 1000])
+def test_learned_is_the_step_of_improved_ddpm(n, variance):
+    """Also at strides, where both take the β of the step.
+
+    But for the last step, whose noise ours leaves out: diffusers does so only from t = 1 to 0.
+    """
+    scheduler = DDPMScheduler(
+        1000, clip_sample=False, variance_type=variance, timestep_spacing="trailing"
+    )
+    scheduler.set_timesteps(n)
+    sigmas, x = chain_levels(scheduler), randn(64, 2)
+
+    def raw(x):
+        return 1.5 * torch.sin(x)  # of the VP variable; beyond [-1, 1] too
+
+    class Learned:
+        extra_channels = 2
+
+        def __call__(self, x, sigma, extra=False):
+            return (D(x, sigma), raw(x * vp_scale(sigma))) if extra else D(x, sigma)
+
+    step = learned if variance == "learned_range" else partial(ancestral, v=1.0)
+    generator = torch.Generator().manual_seed(7)
+    ours = sample(Learned(), x, sigmas, step, PROCESS, generator=generator, trajectory=True)
+    generator = torch.Generator().manual_seed(7)
+    for t, sigma in zip(scheduler.timesteps[:-1], sigmas):
+        output = noise_in(x, D(x / vp_scale(sigma), sigma), sigma)
+        if variance == "learned_range":
+            output = torch.cat([output, raw(x)], 1)
+        x = scheduler.step(output, t, x, generator=generator).prev_sample
+    assert max_abs(ours.trajectory[-2], x) < 1e-4
 
 
 # --- Euler, Heun and 2M in σ

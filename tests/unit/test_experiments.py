@@ -8,9 +8,10 @@ import sys
 import time
 
 import pytest
+import torch
 from PIL import Image
 
-from fewstep import checkpoints, data, experiments, metrics, recipes
+from fewstep import checkpoints, data, experiments, metrics, pretrained, recipes
 from fewstep.__main__ import main
 
 SMALL = [
@@ -31,6 +32,21 @@ def test_training_leaves_recipe_log_checkpoint_and_network(run):
     assert [line["step"] for line in lines] == [4, 8] and lines[0]["FD-C"] > 0
     about = checkpoints.read_metadata(run / "denoiser.safetensors")
     assert about["recipe"]["training"]["steps"] == 8 and "commit" in about
+
+
+def test_copies_of_the_average_are_kept_on_the_way(tmp_path):
+    hybrid = ["training.keep_every=4", "noise.preconditioning=chain", "noise.schedule=cosine",
+              "training.loss=hybrid", "sampling.grid=chain", "sampling.solver=learned",
+              "network.conditional=true"]  # fmt: skip
+    main(["train", "digits", "--out", str(tmp_path), "--set", *SMALL, *hybrid])
+    kept = sorted(path.name for path in tmp_path.glob("denoiser*"))
+    assert kept == ["denoiser-4.safetensors", "denoiser-8.safetensors", "denoiser.safetensors"]
+    last, whole = (pretrained.load_denoiser(tmp_path / name) for name in kept[1:])
+    assert last.extra_channels == 1
+    for ours, theirs in zip(last.parameters(), whole.parameters()):
+        assert torch.equal(ours, theirs)
+    main(["sample", str(tmp_path), "--seeds", "0-3"])
+    assert (tmp_path / "samples.png").exists()
 
 
 def test_pictures_depend_on_their_seed_alone(run, tmp_path, capsys):

@@ -4,9 +4,11 @@ import warnings
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import Dataset
 
-from fewstep import classifiers, data, metrics
+from fewstep import classifiers, data, losses, metrics, preconditioning, schedules
+from fewstep.preconditioning import Denoiser
 
 
 @pytest.fixture(autouse=True)
@@ -403,3 +405,31 @@ def test_bad_classifier_files_are_refused(tmp_path, digits):
     with pytest.raises(ValueError, match="stages = 5"):
         classifiers.Classifier(stages=5)
     assert classifiers.Classifier(3, 5, 3)(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
+
+
+def test_bits_per_dimension_are_those_of_all_terms_and_of_a_sample_of_them():
+    """One call a level gives L_T + Σ L; fewer calls estimate it without bias."""
+    chain = schedules.cosine(20)
+
+    class Zero(nn.Module):
+        def forward(self, x, c_noise, labels=None):
+            return 0 * x
+
+    denoiser = Denoiser(Zero(), preconditioning.chain(chain))
+    generator = torch.Generator().manual_seed(0)
+    x0 = torch.rand(200, 1, 2, 2, generator=generator).mul(16).round() / 8 - 1
+    whole = metrics.bits_per_dim(denoiser, x0, v=0.5, values=17)
+    assert whole.shape == (200,) and whole.dtype == torch.float64
+    total = losses.prior(x0.double(), float(denoiser.levels[0]))
+    for place in range(20):
+        u = torch.full((200,), (place + 0.5) / 20)
+        noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(place))
+        total += losses.vlb(
+            denoiser, x0, u, noise, levels=denoiser.levels, v=0.5, values=17
+        ).double()
+    errors = [whole - total]
+    errors += [metrics.bits_per_dim(denoiser, x0, v=0.5, values=17, calls=5, seed=1) - total]
+    for error in errors:
+        assert abs(float(error.mean())) < 4 * float(error.std()) / 200**0.5
+    again = metrics.bits_per_dim(denoiser, x0, v=0.5, values=17, batch_size=7)
+    assert torch.allclose(again, whole)

@@ -81,6 +81,15 @@ def test_on_a_chain_the_losses_are_those_of_the_noise():
         assert torch.allclose(ours, theirs, rtol=2e-3, atol=1e-4)
 
 
+def test_the_hybrid_recipes_differ_in_loss_and_solver_alone():
+    for name in ("fashion-iddpm", "iddpm-food"):
+        a, b = (recipes.load(f"{name}-{kind}").model_dump() for kind in ("mse", "hybrid"))
+        assert a.pop("about") != b.pop("about")
+        assert (a["training"].pop("loss"), b["training"].pop("loss")) == ("squared", "hybrid")
+        solvers = a["sampling"].pop("solver"), b["sampling"].pop("solver")
+        assert solvers == ("ancestral", "learned") and a == b
+
+
 def test_a_recipe_like_another_changes_only_its_own_lines(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("about: mine\nlike: food-linear\ntraining:\n  loss: absolute\n")

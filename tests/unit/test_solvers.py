@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 from torch import nn
 
 from fewstep import grids, preconditioning, schedules
-from fewstep.denoisers import DataSet, Gaussian, Mixture, score
+from fewstep.denoisers import DataSet, Gaussian, Mixture, given, score
 from fewstep.preconditioning import Denoiser
 from fewstep.processes import EDM, VE, VP, FromSDE
 from fewstep.solvers import (
@@ -24,6 +24,7 @@ from fewstep.solvers import (
     euler,
     euler_maruyama,
     heun,
+    learned,
     rk2,
     sample,
 )
@@ -665,3 +666,77 @@ def test_clipping_keeps_every_estimate_where_pictures_lie(step):
     ended = [sample(far_off, 80 * noise, grids.edm(6), step, clip=clip).x for clip in (True, False)]
     assert max_abs(ended[0], torch.ones(4, 3)) < 1e-6
     assert max_abs(ended[1], torch.full((4, 3), 5.0)) < 1e-6
+
+
+class Varying:
+    """The exact denoiser of data N(0, s²), with extra channels 2v − 1."""
+
+    def __init__(self, v, s=1.0):
+        self.v, self.s, self.extra_channels = v, s, 2
+
+    def __call__(self, x, sigma, extra=False):
+        D = x * self.s**2 / (self.s**2 + sigma**2)
+        return (D, torch.full_like(x, 2 * self.v - 1).float()) if extra else D
+
+
+def test_reverse_variances_are_those_of_a_chain_and_of_every_part_of_it():
+    """β̃ and β of the VP variable, at neighbours; of a pair of levels, β = 1 − ᾱ_t/ᾱ_s."""
+    chain = schedules.cosine(50)
+    t, s = torch.tensor([1, 2, 10, 50, 50, 30]), torch.tensor([0, 1, 9, 49, 10, 1])
+    lower, upper = schedules.reverse_variances(chain.sigmas[t], chain.sigmas[s])
+    scale = 1 / (1 + chain.sigmas[s] ** 2)
+    beta = 1 - chain.alpha_bars[t] / chain.alpha_bars[s]
+    small = beta * (1 - chain.alpha_bars[s]) / (1 - chain.alpha_bars[t])
+    assert max_abs(scale * upper, beta) < 1e-12 and max_abs(scale * lower, small) < 1e-12
+    assert max_abs(beta[:4], chain.betas[t[:4] - 1]) < 1e-12
+    one = schedules.reverse_variances(float(chain.sigmas[10]), float(chain.sigmas[9]))
+    assert one == pytest.approx((float(lower[2]), float(upper[2])), rel=1e-12)
+
+
+@pytest.mark.parametrize("s, v", [(1.0, 1.0), (1e-6, 0.0)])
+def test_steps_with_the_right_end_of_the_range_keep_the_exact_variance(s, v):
+    """White data under β, a point under β̃: no step, however long, changes the marginal."""
+    denoiser, g = Varying(v, s), torch.Generator().manual_seed(0)
+    sigma, then = 5.0, 0.7
+    x = (s**2 + sigma**2) ** 0.5 * torch.randn(200_000, 2, dtype=torch.float64, generator=g)
+    now, after = EDM().at(torch.tensor([sigma, then])).unbind()
+    for step in (learned, partial(ancestral, v=v)):
+        made = step(Flow(denoiser, generator=g), x, now, after)
+        error = float(made.var()) / (s**2 + then**2) - 1
+        assert abs(error) < 4 * (2 / made.numel()) ** 0.5
+
+
+@pytest.mark.parametrize("v", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("process", [EDM(), VP(25.0)], ids=["edm", "vp"])
+def test_a_learned_variance_that_is_constant_is_ancestral_with_it(v, process):
+    grid = grids.respaced(7, schedules.linear(100))
+    x = randn(6, 2) * float(process.s(process.sigma_inv(grid[0])) * grid[0])
+    a, b = (
+        sample(Varying(v), x, grid, step, process, generator=torch.Generator().manual_seed(1))
+        for step in (learned, partial(ancestral, v=v))
+    )
+    assert max_abs(a.x, b.x) < 1e-6 and a.nfe == b.nfe == 7
+
+
+def test_learned_variance_in_a_chain_of_a_thousand_steps_keeps_white_data_white():
+    grid = grids.respaced(1000, schedules.cosine(1000))
+    x = float(grid[0]) * randn(4000, 2)
+    made = sample(Varying(1.0), x, grid, learned, generator=torch.Generator().manual_seed(1)).x
+    # the last step only denoises: of the variance 1, σ_1²/(1 + σ_1²) is left out
+    exact = 1 / (1 + float(grid[-2]) ** 2)
+    assert abs(float(made.var()) / exact - 1) < 4 * (2 / made.numel()) ** 0.5
+
+
+def test_guidance_takes_the_variance_of_the_class():
+    class Classes(Varying):
+        def __call__(self, x, sigma, labels=None, extra=False):
+            D, more = super().__call__(x, 0.5, True)
+            labels = torch.full((len(x),), -1) if labels is None else labels
+            return (D + labels[:, None], more + labels[:, None]) if extra else D + labels[:, None]
+
+    x, sigma = randn(3, 2), torch.tensor(0.5, dtype=torch.float64)
+    for w, cls in ((0.0, -1), (1.0, 4), (2.0, 4)):
+        D, more = given(Classes(0.5), 4, w)(x, sigma, extra=True)
+        assert max_abs(D, x / 1.25 - 1 + w * 5) < 1e-12
+        assert max_abs(more, torch.full((3, 2), float(cls))) < 1e-6
+        assert given(Classes(0.5), 4, w).extra_channels == 2

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from fewstep import losses, preconditioning
+from fewstep import losses, preconditioning, schedules
 from fewstep.denoisers import Gaussian
 from fewstep.preconditioning import Denoiser
 from fewstep.processes import EDM, VP
@@ -63,7 +63,53 @@ DENOISING = [
     (lambda: loss(levels=partial(losses.lognormal, std=0)), "std = 0: must be a finite number > 0"),
 ]
 
+CHAIN = schedules.cosine(10)
+LEVELS = CHAIN.sigmas.flip(0)[:-1]
+ON_CHAIN = Denoiser(Forbidden(), preconditioning.chain(CHAIN))
+LEARNED = Denoiser(Forbidden(), preconditioning.chain(CHAIN))
+LEARNED.extra_channels = 1
+
+
+def of_bound(f):
+    """What the bound and the hybrid loss must refuse."""
+    call = partial(f, levels=LEVELS)
+    return [
+        *of_u(lambda u: call(LEARNED, X0, u, NOISE)),
+        (lambda: call(LEARNED, X0, U[:3], NOISE), "u.shape = (3,): must be (5,)"),
+        (lambda: call(LEARNED, X0, U, NOISE[:3]), "noise.shape = (3, 1, 4, 4): must be (5, 1"),
+        (lambda: call(LEARNED, None, U, NOISE), "x0 = None: must be a torch.Tensor"),
+        (lambda: call(EXACT, X0, U, NOISE), "must be a preconditioning.Denoiser"),
+        (lambda: call(ON_CHAIN, X0, U, NOISE), "denoiser.extra_channels = 0: must be 1, one for"),
+        (lambda: f(LEARNED, X0, U, NOISE, levels=LEVELS.float()), "of torch.float64"),
+        (lambda: f(LEARNED, X0, U, NOISE, levels=[1.0]), "levels = [1.0]: must be a tensor (T,)"),
+    ]
+
+
 BAD = {
+    "losses.hybrid": [
+        *of_bound(losses.hybrid),
+        (
+            lambda: losses.hybrid(LEARNED, X0, U, NOISE, levels=LEVELS, weight=-1),
+            "weight = -1: must be a finite number ≥ 0",
+        ),
+    ],
+    "losses.vlb": [
+        *of_bound(losses.vlb),
+        (
+            lambda: losses.vlb(ON_CHAIN, X0, U, NOISE, levels=LEVELS, v=1.5),
+            "v = 1.5: must be a finite number ≥ 0 and ≤ 1",
+        ),
+    ],
+    "losses.prior": [
+        (lambda: losses.prior(None, 1.0), "x0 = None: must be a torch.Tensor"),
+        (lambda: losses.prior(X0, 0.0), "sigma_max = 0.0: must be a finite number > 0"),
+    ],
+    "losses.discretized_log_likelihood": [
+        (lambda: losses.discretized_log_likelihood(None, X0, X0), "x0 = None: must be"),
+        (lambda: losses.discretized_log_likelihood(X0, X0[:3], X0), "mean.shape = (3, 1, 4, 4)"),
+        (lambda: losses.discretized_log_likelihood(X0, X0, 0.0), "log_variance = 0.0: must be a"),
+        (lambda: losses.discretized_log_likelihood(X0, X0, X0, 1), "values = 1: must be an int"),
+    ],
     "losses.lognormal": [
         *of_u(losses.lognormal),
         (lambda: losses.lognormal(U, std=0.0), "std = 0.0: must be a finite number > 0"),

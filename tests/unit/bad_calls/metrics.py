@@ -1,8 +1,10 @@
 """Bad calls of metrics."""
 
 import torch
+from torch import nn
 
-from fewstep import classifiers, metrics
+from fewstep import classifiers, metrics, preconditioning, schedules
+from fewstep.preconditioning import Denoiser
 
 with torch.random.fork_rng():
     C = classifiers.Classifier().eval()
@@ -39,7 +41,22 @@ def feats(name, f):
     ]
 
 
+ON_CHAIN = Denoiser(nn.Identity(), preconditioning.chain(schedules.cosine(10)))
+bits = lambda x0=X, **others: metrics.bits_per_dim(ON_CHAIN, x0, v=0.0, **others)
+
 BAD = {
+    "metrics.bits_per_dim": [
+        (lambda: bits(None), "x0 = None: must be a torch.Tensor"),
+        (lambda: bits(X / 0), "x0 = 'NaN or infinity': must be finite everywhere"),
+        (lambda: bits(levels=[1.0]), "levels = [1.0]: must be a tensor (T,)"),
+        (lambda: bits(calls=0), "calls = 0: must be an integer in 1 … 10"),
+        (lambda: bits(seed=-1), "seed = -1: must be an integer ≥ 0"),
+        (lambda: bits(batch_size=0), "batch_size = 0: must be an integer ≥ 1"),
+        (
+            lambda: metrics.bits_per_dim(Denoiser(nn.Identity(), preconditioning.edm()), X),
+            "levels = None: must be a tensor (T,), or a chain's",
+        ),
+    ],
     "metrics.fid": [
         *feats("samples", lambda x: metrics.fid(x, X)),
         (lambda: metrics.fid(X, None), "reference = None"),

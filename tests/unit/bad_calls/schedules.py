@@ -119,6 +119,11 @@ BAD = {
         (lambda: schedules.from_process(SHORT, 10), "must be within the domain of the process"),
         *of_steps(lambda T: schedules.from_process(VP(), T)),
     ],
+    "schedules.reverse_variances": [
+        (lambda: schedules.reverse_variances("x", 1.0), "sigma = 'x': must be a finite number ≥ 0"),
+        (lambda: schedules.reverse_variances(1.0, -1.0), "sigma_next = -1.0: must be a finite"),
+        (lambda: schedules.reverse_variances(X, X), "sigma.dtype = torch.float32: must be torch.f"),
+    ],
     "schedules.iddpm_levels": [
         (lambda: schedules.iddpm_levels(0), "M = 0: must be an integer ≥ 1"),
         (lambda: schedules.iddpm_levels(None), "M = None: must be an integer ≥ 1"),

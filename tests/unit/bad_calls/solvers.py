@@ -67,6 +67,10 @@ BAD = {
         (lambda: Flow(lambda x, s: x.long()).denoise(X, NOW), "denoiser(x, sigma).dtype = torch.i"),
         (lambda: Flow(lambda x, s: 1j * x).denoise(X, NOW), "denoiser(x, sigma).dtype = torch.co"),
     ],
+    "solvers.Flow.denoise_extra": [
+        (lambda: FLOW.denoise_extra(None, NOW), "x = None: must be a torch.Tensor"),
+        (lambda: FLOW.denoise_extra(X, NOW), "denoiser.extra_channels = 0: must be 3, one for"),
+    ],
     "solvers.Flow.velocity": [
         (lambda: FLOW.velocity("x", NOW), "x = 'x': must be a torch.Tensor"),
         (lambda: FLOW.velocity(X, None), "now = None: must be an Instant"),
@@ -94,7 +98,15 @@ BAD = {
     ],
     "solvers.dpmpp_2m": of_step(solvers.dpmpp_2m),
     "solvers.euler_maruyama": of_step(solvers.euler_maruyama),
-    "solvers.ancestral": of_step(solvers.ancestral),
+    "solvers.ancestral": [
+        *of_step(solvers.ancestral),
+        (lambda: run(partial(solvers.ancestral, v=-0.1)), "v = -0.1: must be a finite number ≥ 0"),
+        (lambda: run(partial(solvers.ancestral, v="β")), "v = 'β': must be a finite number ≥ 0"),
+    ],
+    "solvers.learned": [
+        *of_step(solvers.learned)[:7],
+        (lambda: run(solvers.learned), "denoiser.extra_channels = 0: must be 3, one for each"),
+    ],
     "solvers.Churn": [
         (lambda: Churn(-1.0), "S_churn = -1.0: must be a finite number ≥ 0"),
         (lambda: Churn(INF), "S_churn = inf: must be a finite number ≥ 0"),
