@@ -171,13 +171,12 @@ def evaluate(
     results._check_name(name)
     recipe, denoiser = _trained(folder, changes)
     e, s = recipe.evaluation, recipe.sampling
-    images = recipes.pictures(recipe)[0]
-    reference = _Reference(recipe, images)
+    reference = _Reference(recipe, recipes.pictures(recipe)[0])
     sets = [
         _draw(recipe, denoiser, range(k * e.samples, (k + 1) * e.samples), None)
         for k in range(e.sets)
     ]
-    real = [images.subset(reference.rows(k, e.samples)).float() for k in range(e.sets)]
+    real = [reference.images.subset(reference.rows(k, e.samples)).float() for k in range(e.sets)]
     row: dict[str, Any] = {"solver": s.solver, "grid": s.grid, "calls": s.calls}
     row[reference.name] = [reference.distance(x, k) for k, x in enumerate(sets)]
     row["KID"] = [reference.kid(x, k) for k, x in enumerate(sets)]
@@ -214,6 +213,9 @@ def compare(
     return results.table([*rows, floor | {"solver": "real vs real"}])
 
 
+POOL = 10_000  # real pictures that are looked at, at least: many sets of some hundred
+
+
 class _Reference:
     """Real pictures, seen through the features that the recipe names."""
 
@@ -230,7 +232,10 @@ class _Reference:
                 self.extractor = classifiers.own_classifier(images, kept)
         most = f"at most {len(images)}, the number of real pictures"
         require(e.samples <= len(images), "evaluation.samples", e.samples, most)
-        self.pool = metrics.features(images, self.extractor)
+        n = min(len(images), max(POOL, 2 * e.samples))
+        chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:n]
+        self.images = images.subset(chosen)
+        self.pool = metrics.features(self.images, self.extractor)
 
     def rows(self, k: int, n: int) -> torch.Tensor:
         """Which n real pictures are in the k-th random set."""
