@@ -52,7 +52,7 @@ def two_errors(share=0.7, sigma_max=20.0):
         for path in x.T:
             colour = BLUE if path[-1] > 0 else RED
             panel.plot(
-                sigmas[::4], (path / (1 + sigmas**2).sqrt())[::4], color=colour, marker="", lw=0.8
+                sigmas[::8], (path / (1 + sigmas**2).sqrt())[::8], color=colour, marker="", lw=0.8
             )
         up = (x[-1] > 0).double().mean()
         for y, of, colour in ((1, up, BLUE), (-1, 1 - up, RED)):
@@ -297,7 +297,7 @@ def live():
     for path in states.T:
         colour = BLUE if path[-1] > 0 else RED
         right.plot(
-            sigmas[::4], (path / (1 + sigmas**2).sqrt())[::4], color=colour, marker="", lw=0.8
+            sigmas[::8], (path / (1 + sigmas**2).sqrt())[::8], color=colour, marker="", lw=0.8
         )
     right.set(xscale="log", xlim=(20, 0.01), xlabel="noise level σ (falls)", title="paths")
     return figure
