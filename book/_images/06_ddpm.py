@@ -8,7 +8,7 @@ import torch
 from numpy import interp
 from scipy.stats import norm
 
-from fewstep import data, denoisers, networks, plots, pretrained, schedules
+from fewstep import data, denoisers, networks, plots, pretrained, results, schedules
 
 HERE = Path(__file__).parent
 BLUE, ORANGE, GREEN, RED = plots.COLOURS[:4]
@@ -283,6 +283,25 @@ def ancestral(share=0.7, samples=20_000):
         print("ancestral", name, float((x < 0).double().mean()))
 
 
+def grid(rows):
+    """The recorded six cells: distances by two samplers, and brightness, a mark a seed."""
+    cells, real = [row for row in rows if row["schedule"]], rows[-1]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.3), sharey=True)
+    for panel, of in ((left, "FD-C"), (right, "brightness")):
+        for sampler, marker, shift in (("", "o", -0.12), (", Heun", "s", 0.12)):
+            for place, row in enumerate(cells):
+                colour = dict(zip(("linear", "cosine", "sigmoid"), SERIES.values()))
+                look = dict(color=colour[row["schedule"]], ls="", marker=marker)
+                values = row[of + sampler]
+                panel.plot(values, [place + shift] * len(values), alpha=0.8, **look)
+        panel.axvline(real[of], color="0.4", ls="--", marker="")
+    left.set(title="distance from real pictures", xlabel="FD-C", xlim=(0, None))
+    left.set(yticks=range(len(cells)), ylim=(len(cells) - 0.5, -0.5))
+    left.set_yticklabels([f"{row['error']}, {row['schedule']}" for row in cells])
+    right.set(title="brightness", xlabel="mean pixel")
+    return figure
+
+
 def live():
     """The live figure's first picture: paths for the power 1.3."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.2), width_ratios=(1, 1.5))
@@ -318,3 +337,5 @@ if __name__ == "__main__":
         "06-live": live,
     }.items():
         plots.save(draw(), HERE / f"{name}.svg")
+    if (results.folder() / "ddpm-grid.json").exists():
+        plots.save(grid(results.read("ddpm-grid")["rows"]), HERE / "06-grid.svg")
