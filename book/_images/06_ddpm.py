@@ -205,7 +205,9 @@ def unet():
         edge = plt.Rectangle((x, y - height / 2), width, height, fill=False, ec="0.4", lw=0.8)
         panel.add_patch(edge)
         panel.text(x + width / 2, y, kind, ha="center", va="center", fontsize=8, rotation=90)
-        panel.text(x + width / 2, y + height / 2 + 0.05, channels, ha="center", fontsize=8)
+        panel.text(
+            x + width / 2, y - height / 2 - 0.04, channels, ha="center", va="top", fontsize=8
+        )
         places.append((x, x + width, y, height))
         x += width + 0.35
 
@@ -241,8 +243,8 @@ def unet():
     for s, y in ((28, 0), (14, -1.35), (7, -2.7)):
         panel.text(-0.25, y, f"{s}×{s}", ha="right", va="center", fontsize=9)
     note = "every block also gets the noise level; blocks of the lowest level end with attention"
-    panel.text(x / 2, -3.75, note, ha="center", fontsize=9)
-    panel.set(xlim=(-1.0, x), ylim=(-3.95, 1.55))
+    panel.text(x / 2, -3.85, note, ha="center", fontsize=9)
+    panel.set(xlim=(-1.0, x), ylim=(-4.05, 1.45))
     print("parameters", sum(p.numel() for p in net.parameters()))
     return figure
 
