@@ -2,6 +2,7 @@
 seeded).
 """
 
+from math import log
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -133,7 +134,23 @@ def judges():
     return figure
 
 
+def guesses():
+    """Paths from noise to two points of unequal weight, with the mean as the guess."""
+    sigmas = torch.logspace(1.3, -2, 200, dtype=torch.float64)
+    x = sigmas[0] * torch.special.ndtri((torch.arange(20, dtype=torch.float64) + 0.5) / 20)
+    states = [x]
+    for now, then in zip(sigmas, sigmas[1:]):
+        D = torch.tanh(x / now**2 + 0.5 * log(0.7 / 0.3))
+        x = D + then / now * (x - D)
+        states.append(x)
+    figure, (panel,) = card()
+    for path in torch.stack(states).T:
+        colour = plots.COLOURS[0 if path[-1] > 0 else 3]
+        panel.plot(-sigmas.log(), path / (1 + sigmas**2).sqrt(), color=colour, marker="", lw=1)
+    return figure
+
+
 if __name__ == "__main__":
     plots.style()
-    for number, draw in enumerate((quickstart, noising, chains, flow, answers, judges)):
+    for number, draw in enumerate((quickstart, noising, chains, flow, answers, judges, guesses)):
         plots.save(draw(), HERE / f"intro-{number}.svg")
