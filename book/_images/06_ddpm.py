@@ -8,7 +8,7 @@ import torch
 from numpy import interp
 from scipy.stats import norm
 
-from fewstep import data, denoisers, networks, plots, pretrained, schedules
+from fewstep import data, denoisers, networks, plots, pretrained, results, schedules
 
 HERE = Path(__file__).parent
 BLUE, ORANGE, GREEN, RED = plots.COLOURS[:4]
@@ -52,7 +52,7 @@ def two_errors(share=0.7, sigma_max=20.0):
         for path in x.T:
             colour = BLUE if path[-1] > 0 else RED
             panel.plot(
-                sigmas[::4], (path / (1 + sigmas**2).sqrt())[::4], color=colour, marker="", lw=0.8
+                sigmas[::8], (path / (1 + sigmas**2).sqrt())[::8], color=colour, marker="", lw=0.8
             )
         up = (x[-1] > 0).double().mean()
         for y, of, colour in ((1, up, BLUE), (-1, 1 - up, RED)):
@@ -205,7 +205,9 @@ def unet():
         edge = plt.Rectangle((x, y - height / 2), width, height, fill=False, ec="0.4", lw=0.8)
         panel.add_patch(edge)
         panel.text(x + width / 2, y, kind, ha="center", va="center", fontsize=8, rotation=90)
-        panel.text(x + width / 2, y + height / 2 + 0.05, channels, ha="center", fontsize=8)
+        panel.text(
+            x + width / 2, y - height / 2 - 0.04, channels, ha="center", va="top", fontsize=8
+        )
         places.append((x, x + width, y, height))
         x += width + 0.35
 
@@ -241,8 +243,8 @@ def unet():
     for s, y in ((28, 0), (14, -1.35), (7, -2.7)):
         panel.text(-0.25, y, f"{s}×{s}", ha="right", va="center", fontsize=9)
     note = "every block also gets the noise level; blocks of the lowest level end with attention"
-    panel.text(x / 2, -3.75, note, ha="center", fontsize=9)
-    panel.set(xlim=(-1.0, x), ylim=(-3.95, 1.55))
+    panel.text(x / 2, -3.85, note, ha="center", fontsize=9)
+    panel.set(xlim=(-1.0, x), ylim=(-4.05, 1.45))
     print("parameters", sum(p.numel() for p in net.parameters()))
     return figure
 
@@ -283,6 +285,25 @@ def ancestral(share=0.7, samples=20_000):
         print("ancestral", name, float((x < 0).double().mean()))
 
 
+def grid(rows):
+    """The recorded six cells: distances by two samplers, and brightness, a mark a seed."""
+    cells, real = [row for row in rows if row["schedule"]], rows[-1]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.3), sharey=True)
+    for panel, of in ((left, "FD-C"), (right, "brightness")):
+        for sampler, marker, shift in (("", "o", -0.12), (", Heun", "s", 0.12)):
+            for place, row in enumerate(cells):
+                colour = dict(zip(("linear", "cosine", "sigmoid"), SERIES.values()))
+                look = dict(color=colour[row["schedule"]], ls="", marker=marker)
+                values = row[of + sampler]
+                panel.plot(values, [place + shift] * len(values), alpha=0.8, **look)
+        panel.axvline(real[of], color="0.4", ls="--", marker="")
+    left.set(title="distance from real pictures", xlabel="FD-C", xlim=(0, None))
+    left.set(yticks=range(len(cells)), ylim=(len(cells) - 0.5, -0.5))
+    left.set_yticklabels([f"{row['error']}, {row['schedule']}" for row in cells])
+    right.set(title="brightness", xlabel="mean pixel")
+    return figure
+
+
 def live():
     """The live figure's first picture: paths for the power 1.3."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.2), width_ratios=(1, 1.5))
@@ -297,7 +318,7 @@ def live():
     for path in states.T:
         colour = BLUE if path[-1] > 0 else RED
         right.plot(
-            sigmas[::4], (path / (1 + sigmas**2).sqrt())[::4], color=colour, marker="", lw=0.8
+            sigmas[::8], (path / (1 + sigmas**2).sqrt())[::8], color=colour, marker="", lw=0.8
         )
     right.set(xscale="log", xlim=(20, 0.01), xlabel="noise level σ (falls)", title="paths")
     return figure
@@ -318,3 +339,5 @@ if __name__ == "__main__":
         "06-live": live,
     }.items():
         plots.save(draw(), HERE / f"{name}.svg")
+    if (results.folder() / "ddpm-grid.json").exists():
+        plots.save(grid(results.read("ddpm-grid")["rows"]), HERE / "06-grid.svg")

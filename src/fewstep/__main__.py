@@ -69,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--seeds", default="0-63", help="such as 0-63 or 3,5,8 (default: 0-63)")
     added.add_argument("--label", type=int, help="class of all pictures (conditional networks)")
     added.add_argument("--out", type=Path, help="a .png of all, or a folder for one file each")
-    command("evaluate", evaluate, "measure samples against the data", "folder")
+    added = command("evaluate", evaluate, "measure samples against the data", "folder")
+    added.add_argument("--name", default="evaluation", help="of the .json (default: evaluation)")
     added = command("compare", compare, "solvers at equal network calls, on one run", "folder")
     added.add_argument("--solvers", nargs="+", default=["euler", "heun", "dpmpp-2m"])
     added.add_argument("--calls", nargs="+", type=int, default=[5, 9, 19, 35])
@@ -121,11 +122,11 @@ def sample(
     print(experiments.sample(folder, _seeds(seeds), label, out, changes))
 
 
-def evaluate(folder: Path, changes: Sequence[str]) -> None:
+def evaluate(folder: Path, name: str, changes: Sequence[str]) -> None:
     """Print the measures of a run and write them beside it."""
     from . import experiments
 
-    print(experiments.evaluate(folder, changes))
+    print(experiments.evaluate(folder, changes, name))
 
 
 def compare(

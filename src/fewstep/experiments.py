@@ -48,11 +48,14 @@ def train(
     """Train a recipe into a folder; returns the averaged denoiser.
 
     recipe, changes: see ``recipes.load``.
-    resume: go on with what is in the folder; without it, a folder that holds a run is refused.
+    resume: go on with what is in the folder, at once if that is done; without it, a folder that
+    holds a run is refused.
     Raises ValueError for a bad recipe, and for a folder that holds another one.
     """
     asked, folder = recipes.load(recipe, changes), Path(folder)
     _begin(asked, folder, resume)
+    if resume and (folder / "denoiser.safetensors").exists():  # nothing is left to train
+        return pretrained.load_denoiser(folder / "denoiser.safetensors")
     images, held = recipes.pictures(asked)
     if held is not None:
         divergence = data.class_divergence(images, held)
@@ -156,24 +159,31 @@ def sample(
     return out
 
 
-def evaluate(folder: str | Path, changes: Sequence[str] = ()) -> results.Table:
-    """Measure a trained run against its data; writes evaluation.json and returns the table.
+def evaluate(
+    folder: str | Path, changes: Sequence[str] = (), name: str = "evaluation"
+) -> results.Table:
+    """Measure a trained run against its data; writes ``<name>.json`` and returns the table.
 
-    Sets of other seeds, each against another random set of real pictures, with the floor of real
-    against real beside them.
+    Sets of other seeds, each against another random set of real pictures; then the same of real
+    pictures, with the floor of real against real.
+    name: such as heun-19, where ``changes`` ask for another way of sampling than the run's.
     """
+    results._check_name(name)
     recipe, denoiser = _trained(folder, changes)
-    e, reference = recipe.evaluation, _Reference(recipe, recipes.pictures(recipe)[0])
+    e, s = recipe.evaluation, recipe.sampling
+    reference = _Reference(recipe, recipes.pictures(recipe)[0])
     sets = [
         _draw(recipe, denoiser, range(k * e.samples, (k + 1) * e.samples), None)
         for k in range(e.sets)
     ]
-    row: dict[str, Any] = {"calls": recipe.sampling.calls, "solver": recipe.sampling.solver}
+    real = [reference.images.subset(reference.rows(k, e.samples)).float() for k in range(e.sets)]
+    row: dict[str, Any] = {"solver": s.solver, "grid": s.grid, "calls": s.calls}
     row[reference.name] = [reference.distance(x, k) for k, x in enumerate(sets)]
     row["KID"] = [reference.kid(x, k) for k, x in enumerate(sets)]
-    floor = {"solver": "real vs real", reference.name: "{:.3g} ± {:.2g}".format(*reference.floor())}
-    _record("evaluation", [row], recipe, folder)
-    return results.table([row, floor])
+    floor = {"solver": "real vs real", reference.name: reference.floors()}
+    rows = [row | _looks(sets), floor | _looks(real)]
+    _record(name, rows, recipe, folder)
+    return results.table(rows, list(rows[0]))
 
 
 def compare(
@@ -199,8 +209,11 @@ def compare(
             ]
         rows.append(row)
     _record("comparison", rows, recipe, folder)
-    floor = "{:.3g} ± {:.2g}".format(*reference.floor())
-    return results.table([*rows, dict.fromkeys(rows[0], floor) | {"solver": "real vs real"}])
+    floor: dict[str, Any] = dict.fromkeys(rows[0], reference.floors())
+    return results.table([*rows, floor | {"solver": "real vs real"}])
+
+
+POOL = 10_000  # real pictures that are looked at, at least: many sets of some hundred
 
 
 class _Reference:
@@ -219,12 +232,18 @@ class _Reference:
                 self.extractor = classifiers.own_classifier(images, kept)
         most = f"at most {len(images)}, the number of real pictures"
         require(e.samples <= len(images), "evaluation.samples", e.samples, most)
-        self.pool = metrics.features(images, self.extractor)
+        n = min(len(images), max(POOL, 2 * e.samples))
+        chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:n]
+        self.images = images.subset(chosen)
+        self.pool = metrics.features(self.images, self.extractor)
+
+    def rows(self, k: int, n: int) -> torch.Tensor:
+        """Which n real pictures are in the k-th random set."""
+        return torch.randperm(len(self.pool), generator=torch.Generator().manual_seed(k))[:n]
 
     def real(self, k: int) -> torch.Tensor:
         """The features of the k-th random set of real pictures."""
-        order = torch.randperm(len(self.pool), generator=torch.Generator().manual_seed(k))
-        return self.pool[order[: self.samples]]
+        return self.pool[self.rows(k, self.samples)]
 
     def distance(self, x: torch.Tensor, k: int) -> float:
         """Fréchet distance of samples from the k-th set."""
@@ -235,9 +254,25 @@ class _Reference:
         size = min(1000, self.samples)
         return metrics.kid(x, self.real(k), self.extractor, subset_size=size)[0]
 
-    def floor(self) -> tuple[float, float]:
+    def floors(self, seeds: int = 5) -> list[float]:
         """Real against real, of at most as many pictures as there are twice."""
-        return metrics.floor(self.pool, min(self.samples, len(self.pool) // 2))
+        n = min(self.samples, len(self.pool) // 2)
+        orders = [self.rows(k, 2 * n) for k in range(seeds)]
+        return [metrics.fd(self.pool[o[:n]], self.pool[o[n:]], None) for o in orders]
+
+
+def _looks(sets: Sequence[torch.Tensor]) -> dict[str, list[float]]:
+    """What sets of pictures (N, C, H, W) in [-1, 1] look like, without a look at others.
+
+    brightness: the mean of all values, or of each colour.  spread: the standard deviation over
+    pictures of their mean.  contrast: that of all values.
+    """
+    colours = ("red", "green", "blue") if sets[0].shape[1] == 3 else ("brightness",)
+    looks = {"MS-SSIM": [metrics.ms_ssim(x) for x in sets]}
+    for i, colour in enumerate(colours):
+        looks[colour] = [float(x[:, i].mean()) for x in sets]
+    looks["spread"] = [float(x.flatten(1).mean(1).std()) for x in sets]
+    return looks | {"contrast": [float(x.std()) for x in sets]}
 
 
 def _begin(asked: Recipe, folder: Path, resume: bool) -> None:

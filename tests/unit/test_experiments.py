@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fewstep import checkpoints, data, pretrained
+from fewstep import checkpoints, data, experiments, metrics, pretrained, recipes
 from fewstep.__main__ import main
 
 SMALL = [
@@ -60,11 +60,31 @@ def test_pictures_depend_on_their_seed_alone(run, tmp_path, capsys):
     assert Image.open(run / "samples.png").size == (8 * 8 + 9 * 2, 8 * 8 + 9 * 2)
 
 
+def kept_samples(run):
+    """The first 80 pictures that a run draws."""
+    return experiments._draw(*experiments._trained(run, []), range(80), None)
+
+
+def test_a_run_that_is_done_is_done_at_once(run, monkeypatch):
+    monkeypatch.setattr(recipes, "pictures", None)
+    main(["train", "digits", "--out", str(run), "--resume", "--set", *SMALL,
+          "training.evaluate_every=4"])  # fmt: skip
+
+
 def test_evaluation_and_comparison_are_printed_and_kept(run, capsys):
     main(["evaluate", str(run)])
     assert "FD-C" in capsys.readouterr().out
     kept = json.loads((run / "evaluation.json").read_text())
-    assert len(kept["rows"][0]["FD-C"]) == 2 and kept["samples"] == 80
+    samples, real = kept["rows"]
+    assert len(samples["FD-C"]) == 2 and kept["samples"] == 80
+    x, digits = kept_samples(run), data.digits().float()
+    assert samples["brightness"][0] == pytest.approx(float(x.mean()), abs=1e-6)
+    assert samples["MS-SSIM"][0] == pytest.approx(metrics.ms_ssim(x), abs=1e-6)
+    assert samples["spread"][0] == pytest.approx(float(x.mean((1, 2, 3)).std()), abs=1e-6)
+    assert real["brightness"] == pytest.approx([float(digits.mean())] * 2, abs=0.03)
+    assert real["contrast"] == pytest.approx([float(digits.std())] * 2, abs=0.03)
+    main(["evaluate", str(run), "--name", "five", "--set", "sampling.calls=5"])
+    assert json.loads((run / "five.json").read_text())["rows"][0]["calls"] == 5
     main(["compare", str(run), "--solvers", "euler", "heun", "--calls", "3", "5"])
     table = capsys.readouterr().out
     assert "FD-C, 5 calls" in table and "real vs real" in table

@@ -29,6 +29,7 @@ BAD = {
     "experiments.evaluate": [
         (lambda: experiments.evaluate(EMPTY), NO_RUN),
         (lambda: experiments.evaluate(BEGUN), NOT_DONE),
+        (lambda: experiments.evaluate(BEGUN, name="Heun 19"), "must be lower-case words"),
     ],
     "experiments.compare": [
         (lambda: experiments.compare(EMPTY, ["heun"], [5]), NO_RUN),
