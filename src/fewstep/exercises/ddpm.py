@@ -23,8 +23,8 @@ def _posterior_without_roots(x_t, x0, a_before, beta):
     return mean / (1 - a), beta * (1 - a_before) / (1 - a)
 
 
-posterior = Exercise(
-    name="posterior",
+posterior_step = Exercise(
+    name="posterior_step",
     arguments=lambda rng: (
         _normal(rng, 3),
         _normal(rng, 3),
