@@ -182,7 +182,7 @@ def test_target_covariance(tolerance, wrong, sigma):
 
 
 @pytest.mark.equation(
-    "noise-distribution", tolerance=1e-4, wrong=r"$p(\sigma) \propto w(\sigma)\,M(\sigma)$"
+    "noise-distribution", tolerance=1e-4, wrong=r"$p_{\mathrm{train}}(\sigma) \propto h(\sigma)\,M(\sigma)$"
 )
 @pytest.mark.parametrize("seed", [0, 1])
 def test_noise_distribution(tolerance, wrong, seed):
@@ -190,14 +190,14 @@ def test_noise_distribution(tolerance, wrong, seed):
     a quasi-Newton search from equal shares, and compares with the formula.
     """
     rng = np.random.default_rng(seed)
-    w, M = rng.uniform(0.2, 2, 5), rng.uniform(0.2, 4, 5)
+    h, M = rng.uniform(0.2, 2, 5), rng.uniform(0.2, 4, 5)
 
     def mean_square(logits):
         p = np.exp(logits) / np.exp(logits).sum()
-        return (p * (w / p) ** 2 * M).sum()
+        return (p * (h / p) ** 2 * M).sum()
 
     found = np.exp(minimize(mean_square, np.zeros(5), tol=1e-12).x)
-    p = w * (M if wrong else np.sqrt(M))
+    p = h * (M if wrong else np.sqrt(M))
     assert np.abs(found / found.sum() - p / p.sum()).max() < tolerance
 
 

@@ -19,6 +19,7 @@ FIGURES = {
     "wiener": "book/02-sdes.html",
     "motions": "book/03-probability-flow.html",
     "score-field": "book/04-denoising-is-score.html",
+    "precondition": "book/08-preconditioning.html",
 }
 RECORDED = {"digits-data"}  # what a figure shows and cannot compute; it fetches that itself
 FORMULAS = "**/mathjax/**"
