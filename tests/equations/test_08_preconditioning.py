@@ -182,7 +182,9 @@ def test_target_covariance(tolerance, wrong, sigma):
 
 
 @pytest.mark.equation(
-    "noise-distribution", tolerance=1e-4, wrong=r"$p_{\mathrm{train}}(\sigma) \propto h(\sigma)\,M(\sigma)$"
+    "noise-distribution",
+    tolerance=1e-4,
+    wrong=r"$p_{\mathrm{train}}(\sigma) \propto h(\sigma)\,M(\sigma)$",
 )
 @pytest.mark.parametrize("seed", [0, 1])
 def test_noise_distribution(tolerance, wrong, seed):
