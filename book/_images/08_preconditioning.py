@@ -99,12 +99,13 @@ def four():
         for s in at:
             x = x0 + s * noise
             found = rms(into(s) * x), rms((x0 - skip(s) * x) / out(s))
-            # what the network's error costs: the slope of D in F, by a difference
-            slope = rms(skip(s) * x + out(s) * 1.0 - skip(s) * x) / float(edm(s, sigma_d)[1])
-            for panel, value in zip(axes, (*found, slope)):
+            left_over = rms(x0 - (x0 * x).sum() / (x * x).sum() * x)  # by the best multiple
+            for panel, value in zip(axes, (*found, float(out(s).abs()) / left_over)):
                 panel.plot(float(s), value, "o", color=colour, ms=4)
     for panel, title in zip(axes, ("size of the input", "size of the target", "amplification")):
         panel.set(title=title, xlabel="noise level σ", ylim=(0.5, 100))
+    axes[0].set_ylabel("root mean square")
+    axes[2].set_ylabel("times the least possible")
     axes[1].legend(fontsize=8)
     return figure
 
@@ -160,6 +161,8 @@ def ablation():
     left.axvspan(mean - spread, mean + spread, color="gray", alpha=0.4)
     left.set_yticks(range(len(rows)), [row["changed"] for row in rows], fontsize=8)
     left.set(title="FD-C, one dot a seed", xlabel="FD-C (lower is better)", xscale="log")
+    left.set_xticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"])
+    left.minorticks_off()
     levels, losses = run["settings"]["levels"], run["settings"]["losses"]
     base = torch.tensor(losses["baseline"]).mean(0)
     shown = {
@@ -199,8 +202,8 @@ def leak():
     for panel in (middle, right):
         panel.set_xticks(range(3), ["none", "not told", "told"])
         panel.set_xlim(-0.6, 2.6)
-    middle.set(title="samples on their side", ylim=(0, 0.7))
-    right.set(title="loss, kept aside")
+    middle.set(title="samples on their side", ylabel="share", ylim=(0, 0.7))
+    right.set(title="loss, kept aside", ylabel="λ(σ) × squared error")
     return figure
 
 
@@ -218,7 +221,7 @@ def live(sigma=5.0, sigma_d=0.5):
     bars = spread / (1 + sigma**2) ** 0.5, 1, sigma / edm(sigma, sigma_d)[1]
     right.bar(range(3), [1.1 * b - 0.9 for b in bars], bottom=0.9, color=(GREEN, BLUE, ORANGE))
     right.axhline(1, color="gray", lw=1)
-    right.set(title=f"at σ = {sigma:g}", yscale="log", ylim=(0.01, 100))
+    right.set(title=f"at σ = {sigma:g}: should be 1", yscale="log", ylim=(0.01, 100))
     right.set_xticks(range(3), ["input", "target", "errors"])
     return figure
 
