@@ -169,9 +169,19 @@ def guided():
     return figure
 
 
+def targets():
+    """What the network is shown and what it is asked for, at growing noise levels."""
+    digit, noise = data.digits().float(slice(1)), torch.randn(1, 1, 8, 8, generator=seeded(0))
+    angle = torch.linspace(0, torch.pi / 2, 6).reshape(-1, 1, 1, 1)
+    figure, panels = card(rows=2)
+    row(panels[0], (angle.cos() * digit + angle.sin() * noise).clamp(-1, 1))
+    row(panels[1], (angle.sin() * digit - angle.cos() * noise).clamp(-1, 1))
+    return figure
+
+
 if __name__ == "__main__":
     plots.style()
-    for number, draw in enumerate(
-        (quickstart, noising, chains, flow, answers, judges, guesses, guided)
-    ):
+    drawn = {0: quickstart, 1: noising, 2: chains, 3: flow, 4: answers, 5: judges}
+    drawn |= {6: guesses, 7: guided, 8: targets}
+    for number, draw in drawn.items():
         plots.save(draw(), HERE / f"intro-{number}.svg")

@@ -21,6 +21,7 @@ FIGURES = {
     "score-field": "book/04-denoising-is-score.html",
     "two-errors": "book/06-ddpm.html",
     "guidance": "book/07-improved-ddpm.html",
+    "precondition": "book/08-preconditioning.html",
 }
 RECORDED = {"digits-data"}  # what a figure shows and cannot compute; it fetches that itself
 FORMULAS = "**/mathjax/**"
