@@ -5,11 +5,16 @@ A run is a folder: ``recipe.yaml``, ``checkpoint.safetensors``, the log, and whe
 """
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-EPILOG = "Errors in what is asked end with code 2 and say what is allowed."
+EPILOG = (
+    "Errors in what is asked end with code 2 and say what is allowed; what fails while it "
+    "runs ends with code 1."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -25,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command(**chosen)
     except (ValueError, FileNotFoundError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
+    except (FloatingPointError, MemoryError, OSError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+    _part()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,14 +127,14 @@ def sample(
     """Draw pictures and write them."""
     from . import experiments
 
-    print(experiments.sample(folder, _seeds(seeds), label, out, changes))
+    _say(experiments.sample(folder, _seeds(seeds), label, out, changes))
 
 
 def evaluate(folder: Path, name: str, changes: Sequence[str]) -> None:
     """Print the measures of a run and write them beside it."""
     from . import experiments
 
-    print(experiments.evaluate(folder, changes, name))
+    _say(experiments.evaluate(folder, changes, name))
 
 
 def compare(
@@ -135,7 +143,20 @@ def compare(
     """Print a table of solvers × calls and write it beside the run."""
     from . import experiments
 
-    print(experiments.compare(folder, solvers, calls, changes))
+    _say(experiments.compare(folder, solvers, calls, changes))
+
+
+def _part() -> None:
+    """End what joined several processes."""
+    torch = sys.modules.get("torch")
+    if torch and torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def _say(result: Any) -> None:
+    """Print it once, whatever the number of processes."""
+    if os.environ.get("RANK", "0") == "0":
+        print(result)
 
 
 def _seeds(written: str) -> list[int]:

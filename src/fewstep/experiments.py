@@ -7,8 +7,12 @@ runs/digits/
   denoiser.safetensors     the averaged network, when training is done
   denoiser-500.safetensors and on the way, if the recipe keeps it
   samples.png, evaluation.json, comparison.json
+
+Started by ``accelerate launch``, every process trains and draws its share, and the first one
+measures and writes.
 """
 
+import datetime
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +31,7 @@ from . import (
     recipes,
     results,
     sampling,
+    scale,
     training,
 )
 from ._checks import require
@@ -54,10 +59,11 @@ def train(
     """
     asked, folder = recipes.load(recipe, changes), Path(folder)
     _begin(asked, folder, resume)
+    _join()
     if resume and (folder / "denoiser.safetensors").exists():  # nothing is left to train
         return pretrained.load_denoiser(folder / "denoiser.safetensors")
     images, held = recipes.pictures(asked)
-    if held is not None:
+    if held is not None and _first():
         divergence = data.class_divergence(images, held)
         print(f"{len(images)} pictures to train on, {len(held)} held back")
         print(f"Jensen–Shannon divergence of their class frequencies: {divergence:.1e}")
@@ -65,11 +71,13 @@ def train(
     t = asked.training
     during = []
     if t.evaluate_every is not None:
-        reference = _Reference(asked, images)
+        reference = _Reference(asked, images) if _first() else None
 
         def measure(learner: Any, step: int) -> dict[str, Any]:
             x = _draw(asked, learner.averages["denoiser"], range(asked.evaluation.samples), None)
-            return {reference.name: reference.distance(x, 0), "samples": x[:64]}
+            if reference is None:
+                return {}
+            return {reference.name: reference.distance(reference.see(x), 0), "samples": x[:64]}
 
         during.append(hooks.Every(t.evaluate_every, measure))
     about = {"recipe": asked.model_dump(), **results.provenance()}
@@ -150,6 +158,8 @@ def sample(
     recipe, denoiser = _trained(folder, changes)
     x = _draw(recipe, denoiser, seeds, label)
     out = Path(folder) / "samples.png" if out is None else Path(out)
+    if not _first():
+        return out
     if out.suffix == ".png":
         save_image(x, out, nrow=max(1, round(len(x) ** 0.5)), normalize=True, value_range=(-1, 1))
     else:
@@ -161,8 +171,9 @@ def sample(
 
 def evaluate(
     folder: str | Path, changes: Sequence[str] = (), name: str = "evaluation"
-) -> results.Table:
-    """Measure a trained run against its data; writes ``<name>.json`` and returns the table.
+) -> results.Table | None:
+    """Measure a trained run against its data; writes ``<name>.json`` and returns the table, in the
+    first process.
 
     Sets of other seeds, each against another random set of real pictures; then the same of real
     pictures, with the floor of real against real.
@@ -171,15 +182,18 @@ def evaluate(
     results._check_name(name)
     recipe, denoiser = _trained(folder, changes)
     e, s = recipe.evaluation, recipe.sampling
-    reference = _Reference(recipe, recipes.pictures(recipe)[0])
+    reference = _Reference(recipe, recipes.pictures(recipe)[0]) if _first() else None
     sets = [
         _draw(recipe, denoiser, range(k * e.samples, (k + 1) * e.samples), None)
         for k in range(e.sets)
     ]
+    if reference is None:
+        return None
     real = [reference.images.subset(reference.rows(k, e.samples)).float() for k in range(e.sets)]
     row: dict[str, Any] = {"solver": s.solver, "grid": s.grid, "calls": s.calls}
-    row[reference.name] = [reference.distance(x, k) for k, x in enumerate(sets)]
-    row["KID"] = [reference.kid(x, k) for k, x in enumerate(sets)]
+    seen = [reference.see(x) for x in sets]
+    row[reference.name] = [reference.distance(f, k) for k, f in enumerate(seen)]
+    row["KID"] = [reference.kid(f, k) for k, f in enumerate(seen)]
     floor = {"solver": "real vs real", reference.name: reference.floors()}
     rows = [row | _looks(sets), floor | _looks(real)]
     _record(name, rows, recipe, folder)
@@ -188,26 +202,28 @@ def evaluate(
 
 def compare(
     folder: str | Path, solvers: Sequence[str], calls: Sequence[int], changes: Sequence[str] = ()
-) -> results.Table:
-    """Solvers at equal numbers of network calls; writes comparison.json and returns the table.
+) -> results.Table | None:
+    """Solvers at equal numbers of network calls; writes comparison.json and returns the table, in
+    the first process.
 
     solvers: names as in a recipe.  calls: network calls of a sample.
     """
     recipe, denoiser = _trained(folder, changes)
-    reference = _Reference(recipe, recipes.pictures(recipe)[0])
+    reference = _Reference(recipe, recipes.pictures(recipe)[0]) if _first() else None
     e, rows = recipe.evaluation, []
     for solver in solvers:
         row: dict[str, Any] = {"solver": solver}
         for n in calls:
             asked = [*changes, f"sampling.solver={solver}", f"sampling.calls={n}"]
             other, _ = _trained(folder, asked)
-            row[f"{reference.name}, {n} calls"] = [
-                reference.distance(
-                    _draw(other, denoiser, range(k * e.samples, (k + 1) * e.samples), None), k
-                )
-                for k in range(e.sets)
-            ]
+            for k in range(e.sets):
+                x = _draw(other, denoiser, range(k * e.samples, (k + 1) * e.samples), None)
+                if reference is not None:
+                    found = row.setdefault(f"{reference.name}, {n} calls", [])
+                    found.append(reference.distance(reference.see(x), k))
         rows.append(row)
+    if reference is None:
+        return None
     _record("comparison", rows, recipe, folder)
     floor: dict[str, Any] = dict.fromkeys(rows[0], reference.floors())
     return results.table([*rows, floor | {"solver": "real vs real"}])
@@ -235,7 +251,7 @@ class _Reference:
         n = min(len(images), max(POOL, 2 * e.samples))
         chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:n]
         self.images = images.subset(chosen)
-        self.pool = metrics.features(self.images, self.extractor)
+        self.pool = self.see(self.images, "real pictures")
 
     def rows(self, k: int, n: int) -> torch.Tensor:
         """Which n real pictures are in the k-th random set."""
@@ -245,14 +261,17 @@ class _Reference:
         """The features of the k-th random set of real pictures."""
         return self.pool[self.rows(k, self.samples)]
 
-    def distance(self, x: torch.Tensor, k: int) -> float:
-        """Fréchet distance of samples from the k-th set."""
-        return metrics.fd(x, self.real(k), self.extractor)
+    def see(self, x: Images | torch.Tensor, what: str = "features") -> torch.Tensor:
+        """Features of pictures, with a bar where that takes more than two seconds."""
+        return metrics.features(x, self.extractor, progress=what)
 
-    def kid(self, x: torch.Tensor, k: int) -> float:
-        """Kernel distance of samples from the k-th set."""
-        size = min(1000, self.samples)
-        return metrics.kid(x, self.real(k), self.extractor, subset_size=size)[0]
+    def distance(self, f: torch.Tensor, k: int) -> float:
+        """Fréchet distance of samples, seen, from the k-th set."""
+        return metrics.fd(f, self.real(k), None)
+
+    def kid(self, f: torch.Tensor, k: int) -> float:
+        """Kernel distance of samples, seen, from the k-th set."""
+        return metrics.kid(f, self.real(k), None, subset_size=min(1000, self.samples))[0]
 
     def floors(self, seeds: int = 5) -> list[float]:
         """Real against real, of at most as many pictures as there are twice."""
@@ -293,6 +312,18 @@ def _first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def _join() -> None:
+    """Let the processes that ``accelerate launch`` started know each other.
+
+    They may have to wait for the first one as long as it measures. If it fails, the launcher ends
+    them.
+    """
+    from accelerate import PartialState
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        PartialState(cpu=scale.device().type == "cpu", timeout=datetime.timedelta(days=7))
+
+
 def _differ(there: Recipe, asked: Recipe) -> str:
     """In what two recipes train differently; how they sample and evaluate may change."""
     a, b = there.model_dump(), asked.model_dump()
@@ -313,6 +344,7 @@ def _trained(folder: str | Path, changes: Sequence[str]) -> tuple[Recipe, Denois
     recipe = recipes.load(folder / "recipe.yaml", changes)
     done = (folder / "denoiser.safetensors").exists()
     require(done, "folder", str(folder), "a run trained to its end: go on with --resume")
+    _join()
     return recipe, pretrained.load_denoiser(folder / "denoiser.safetensors")
 
 

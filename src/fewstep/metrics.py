@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import nn
+from tqdm.auto import tqdm
 
 from . import losses, scale
 from ._checks import choice, count, finite, require, state
@@ -260,7 +261,11 @@ def bits_per_dim(
 
 
 def features(
-    images: Pictures, extractor: nn.Module | str, layer: str | None = None, batch_size: int = 256
+    images: Pictures,
+    extractor: nn.Module | str,
+    layer: str | None = None,
+    batch_size: int = 256,
+    progress: str | None = None,
 ) -> torch.Tensor:
     """Features of pictures: (N, D) float32 on the CPU, by torch-fidelity's extractor.
 
@@ -268,10 +273,13 @@ def features(
     "inception-v3-compat", "dinov2-vit-s-14", one given to its ``register_feature_extractor``.
     layer: one of that extractor's layers (Inception-v3: "64", "192", "768", "2048"); None for
     the one of FID.
+    progress: name of a bar, shown where this takes more than two seconds; None for no bar.
     Raises ValueError for colour pictures where the classifier takes grey ones.
     """
     count("batch_size", batch_size)
-    return _features("images", to_rgb("images", images), extractor, layer, batch_size)
+    named = progress is None or isinstance(progress, str)
+    require(named, "progress", progress, "the name of a bar, or None")
+    return _features("images", to_rgb("images", images), extractor, layer, batch_size, progress)
 
 
 def feature_extractor(extractor: Extractor, layer: str | None = None) -> nn.Module:
@@ -382,7 +390,12 @@ def _checked(name: str, images: Pictures) -> torch.Tensor:
 
 
 def _features(
-    name: str, x: torch.Tensor, extractor: Extractor, layer: str | None, batch_size: int = 256
+    name: str,
+    x: torch.Tensor,
+    extractor: Extractor,
+    layer: str | None,
+    batch_size: int = 256,
+    progress: str | None = None,
 ) -> torch.Tensor:
     """Features of what ``to_rgb`` or ``_checked`` gave."""
     if x.ndim == 2:
@@ -392,8 +405,11 @@ def _features(
         grey = (x == x[:, :1]).all()
         require(grey, name, "colour pictures", "grey, as this classifier takes them")
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    batches = tqdm(
+        x.split(batch_size), progress, unit="batch", delay=2, leave=False, disable=progress is None
+    )
     with torch.inference_mode():
-        parts = [network(batch.to(device))[0].float().cpu() for batch in x.split(batch_size)]
+        parts = [network(batch.to(device))[0].float().cpu() for batch in batches]
     return torch.cat(parts).clone()
 
 

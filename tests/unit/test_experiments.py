@@ -94,6 +94,57 @@ def test_evaluation_and_comparison_are_printed_and_kept(run, capsys):
     ]
 
 
+TWO = """
+import sys, torch
+from fewstep import experiments
+from fewstep.__main__ import main
+
+run, out = sys.argv[1:]
+for size in (1, 256):
+    asked = experiments._trained(run, [f"sampling.batch_size={size}"])
+    for label in (None, 3):
+        x = experiments._draw(*asked, range(7), label)
+        if experiments._first():
+            torch.save(x, f"{out}/{size}-{label}.pt")
+experiments.sample(run, range(7), 3, f"{out}/pictures")
+experiments.compare(run, ["euler"], [3])
+main(["evaluate", run, "--name", "two"])
+"""
+
+
+def test_two_processes_draw_and_measure_what_one_does(tmp_path):
+    """Seven seeds, which two do not divide, of all classes and of one; one process writes."""
+    run, script = str(tmp_path / "run"), tmp_path / "two.py"
+    main(["train", "digits", "--out", run, "--set", *SMALL, "network.conditional=true"])
+    script.write_text(TWO)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    two = subprocess.run(
+        [*command, script, run, tmp_path], env=environment, capture_output=True, text=True
+    )
+    assert two.returncode == 0, two.stderr
+    for size in (1, 256):
+        asked = experiments._trained(run, [f"sampling.batch_size={size}"])
+        for label in (None, 3):
+            one = experiments._draw(*asked, range(7), label)
+            difference = (torch.load(tmp_path / f"{size}-{label}.pt") - one).abs().max()
+            assert difference == 0 if size == 1 else difference < 1e-4
+    assert sorted(p.name for p in (tmp_path / "pictures").iterdir()) == [
+        f"{seed}.png" for seed in range(7)
+    ]
+    assert two.stdout.count("real vs real") == 1
+    other = json.loads((tmp_path / "run/two.json").read_text()), None
+    main(["evaluate", run])
+    kept = json.loads((tmp_path / "run/evaluation.json").read_text())
+    for ours, theirs in zip(kept["rows"], other["rows"]):
+        for key in ("FD-C", "MS-SSIM", "brightness", "contrast"):
+            assert theirs[key] == pytest.approx(ours[key], rel=1e-3), key
+    there = json.loads((tmp_path / "run/comparison.json").read_text())["rows"]
+    experiments.compare(run, ["euler"], [3])
+    here = json.loads((tmp_path / "run/comparison.json").read_text())["rows"]
+    assert there[0]["FD-C, 3 calls"] == pytest.approx(here[0]["FD-C, 3 calls"], rel=1e-3)
+
+
 def test_a_folder_of_ones_own_has_a_classifier_of_its_own(tmp_path, monkeypatch, capsys):
     """Its path may be relative to the data; what tells its classes apart measures samples."""
     digits = data.digits()
