@@ -210,3 +210,9 @@ def per_sample(
             f"{argument}.shape = {tuple(coefficient.shape)}: must be () or ({len(x)},)"
         )
     return coefficient.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether memory was missing: CUDA has a type for it, the CPU's allocator only words."""
+    missing = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return missing or "can't allocate memory" in str(error)

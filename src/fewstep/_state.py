@@ -33,6 +33,7 @@ class State:
         self.losses: dict[str, torch.Tensor] = {}  # of all processes, up to the last gather
         self.recent: list[dict[str, torch.Tensor]] = []  # of this process since then
         self.step, self.earlier, self.started = 0, 0.0, time.perf_counter()
+        self.kept = "no checkpoint was written yet"
 
     @property
     def seconds(self) -> float:
@@ -54,10 +55,13 @@ class State:
         self.recent.append({name: value.detach().float() for name, value in losses.items()})
         self.step += 1
 
-    def gather(self) -> None:
-        """Bring the recent losses together (the mean over processes); stop if one is not finite."""
+    def gather(self) -> tuple[str, int, float] | None:
+        """Bring the recent losses together (the mean over processes).
+
+        Returns the first that is not finite, its name, step and value; these losses are not kept.
+        """
         if not self.recent:
-            return
+            return None
         recent, self.recent = self.recent, []
         done = self.step - len(recent)
         flat = torch.stack([value for losses in recent for value in losses.values()])
@@ -65,16 +69,14 @@ class State:
         places = [(i, name) for i, losses in enumerate(recent) for name in losses]
         for (i, name), value in zip(places, flat.tolist()):
             if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"{name!r} of step {done + i} is {value}: lower the learning rate, set "
-                    "clip_norm or look for a fault in the loss"
-                )
+                return name, done + i, value
         for name in {**self.losses, **{name: None for _, name in places}}:
             values = torch.full((self.step,), math.nan)
             values[: len(self.losses.get(name, ()))] = self.losses.get(name, torch.zeros(0))
             at = [k for k, place in enumerate(places) if place[1] == name]
             values[[done + places[k][0] for k in at]] = flat[at]
             self.losses[name] = values
+        return None
 
     def save(self, path: str | Path) -> None:
         if not self.accelerator.is_main_process:
@@ -82,6 +84,17 @@ class State:
         tensors = {f"losses.{name}": values for name, values in self.losses.items()}
         for prefix, module in self._stored():
             tensors |= {f"{prefix}{name}": t for name, t in module.state_dict().items()}
+        bad = [
+            prefix + name
+            for prefix, module in self._stored()
+            for name, weight in module.named_parameters()
+            if not torch.isfinite(weight).all()
+        ]
+        if bad:
+            raise FloatingPointError(
+                f"{bad[0]} is no longer finite after step {self.step - 1}, and is not saved: lower "
+                f"the learning rate or set clip_norm; {self.kept}"
+            )
         kept = {}
         for name, optimizer in self.learner.optimizers.items():
             tensors |= checkpoints.optimizer_tensors(optimizer, f"optimizers.{name}.")
@@ -95,6 +108,10 @@ class State:
             "scaler": scaler.state_dict() if scaler else None,
         }
         checkpoints.write(path, tensors, checkpoints.CHECKPOINT, metadata)
+        self._keep(path)
+
+    def _keep(self, path: str | Path) -> None:
+        self.kept = f"the last good checkpoint, of {self.step} steps, is {path}"
 
     def resume(self, path: str | Path, steps: int) -> None:
         """Go on from a checkpoint if there is one, which must be of this very run."""
@@ -146,6 +163,7 @@ class State:
                 raise ValueError(f"{path}: damaged: scaler is {metadata['scaler']}")
             scaler.load_state_dict(metadata["scaler"])
         self.step, self.earlier, self.learner._step = step, metadata["seconds"], step
+        self._keep(path)
 
     def _stored(self) -> list[tuple[str, nn.Module]]:
         """What a checkpoint holds: modules that are trained, and averages."""

@@ -134,6 +134,10 @@ class Learner:
         """
         raise NotImplementedError(f"{type(self).__name__} must define step(batch)")
 
+    def noise_levels(self, batch: Batch) -> torch.Tensor | None:
+        """The noise levels of a batch, to be named where its loss is not finite; None: unknown."""
+        return None
+
     def update(self, names: str | Sequence[str], loss: torch.Tensor) -> None:
         """One step of an optimizer, or of several over one loss, down its gradient.
 
@@ -278,6 +282,30 @@ class DenoisingLearner(Learner):
         mean = losses.mean()
         self.update(list(self.optimizers), mean)
         return {"loss": mean}
+
+    def noise_levels(self, batch: Batch) -> torch.Tensor | None:
+        """σ (b,): those at which the loss first asks the denoiser, whose answer is not awaited."""
+        u, noise = batch.uniform("u"), batch.normal("noise", *batch.x.shape[1:])
+        denoiser = self.modules["denoiser"]
+
+        def caught(_: nn.Module, x: Any, sigma: Any = None, *rest: Any, **named: Any) -> None:
+            raise _Asked(sigma)
+
+        hook = denoiser.register_forward_pre_hook(
+            lambda module, inputs, named: caught(module, *inputs, **named), with_kwargs=True
+        )
+        try:
+            self.loss(denoiser, batch.x, u, noise, batch.labels)
+        except _Asked as asked:
+            sigma = asked.args[0]
+            return sigma if isinstance(sigma, torch.Tensor) and sigma.shape == u.shape else None
+        finally:
+            hook.remove()
+        return None
+
+
+class _Asked(Exception):
+    """Leaves a loss with the noise levels that it asked for."""
 
 
 def ema_decay(images: int, batch_size: int, half_life: float, ramp_up: float = 0.05) -> float:

@@ -13,7 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from . import grids, scale
-from ._checks import count, function, integers, require, usable_device
+from ._checks import count, function, integers, no_room, require, usable_device
 from .denoisers import given
 from .processes import EDM, Process
 from .solvers import Churn, Samples, heun, sample
@@ -94,7 +94,7 @@ def _in_batches(
         try:
             made.append(draw(rows[:batch_size]))
         except (MemoryError, RuntimeError) as error:
-            if not _no_room(error) or min(batch_size, len(rows)) == 1:
+            if not no_room(error) or min(batch_size, len(rows)) == 1:
                 raise
             batch_size = min(batch_size, len(rows)) // 2
             warnings.warn(f"not enough memory: batches of {batch_size} from here on", stacklevel=3)
@@ -118,12 +118,6 @@ def _processes() -> tuple[int, int]:
     if not together:
         return 0, 1
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
-
-
-def _no_room(error: BaseException) -> bool:
-    """Whether memory was missing: CUDA has a type for it, the CPU's allocator only words."""
-    missing = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-    return missing or "can't allocate memory" in str(error)
 
 
 def _gathered(x: torch.Tensor, nfe: int, n: int) -> Samples:

@@ -19,7 +19,17 @@ import torch
 from torch import nn
 
 from . import checkpoints, scale
-from ._checks import choice, count, describe, finite, listed, number, require, safetensors_file
+from ._checks import (
+    choice,
+    count,
+    describe,
+    finite,
+    listed,
+    no_room,
+    number,
+    require,
+    safetensors_file,
+)
 from ._files import check_room
 from ._logs import Log
 from ._state import State
@@ -171,7 +181,8 @@ def run(
     The device is that of the current scale (``scale.device``) or of ``accelerate launch``; modules
     are moved there, and end in eval mode.
     Raises ValueError for bad arguments and for a checkpoint of another run, FloatingPointError
-    when a loss is no longer finite, OSError when there is no room for the checkpoint.
+    when a loss or a weight is no longer finite, MemoryError when a step does not fit into memory,
+    OSError when there is no room for the checkpoint.
     """
     require(isinstance(learner, Learner), "learner", learner, "a learners.Learner")
     x = _check_data(data, labels)
@@ -233,25 +244,35 @@ def _loop(
     if device.type == "cuda" and x.nbytes < torch.cuda.mem_get_info(device)[0] / 4:
         x, labels = x.to(device), None if labels is None else labels.to(device)
     hidden = not (progress and state.accelerator.is_main_process)
+
+    def take(step: int, part: range) -> Batch:
+        rows = batch_rows(len(x), size, step, seed)[part.start : part.stop]
+        y = None if labels is None else _take(labels, rows, device)
+        if y is not None and drop:
+            dropped = uniform(seed, step, "drop_labels", part, device=device) < drop
+            y = y.masked_fill(dropped, -1)
+        return Batch(_to_float(_take(x, rows, device)), y, step, size, seed, part)
+
     with tqdm(
         total=steps, initial=state.step, disable=hidden, delay=2, desc="training", unit="step"
     ) as bar:
         while state.step < steps:
-            rows = batch_rows(len(x), size, state.step, seed)[mine.start : mine.stop]
-            y = None if labels is None else _take(labels, rows, device)
-            if y is not None and drop:
-                dropped = uniform(seed, state.step, "drop_labels", mine, device=device) < drop
-                y = y.masked_fill(dropped, -1)
-            batch = Batch(_to_float(_take(x, rows, device)), y, state.step, size, seed, mine)
             seed_modules(seed, state.step, rank, device)  # for dropout
-            state.record(learner.step(batch))
+            try:
+                state.record(learner.step(take(state.step, mine)))
+            except (RuntimeError, MemoryError) as error:
+                if not no_room(error):
+                    raise
+                raise MemoryError(_too_large(state, share, x.shape[1:])) from error
             learner._finish_step(size)
             due = [hook for hook in hooks if state.step % hook.steps == 0]
             last = state.step == steps
             save = checkpoint is not None and (last or state.step % every == 0)
             line = due or last or state.step % GATHER == 0
             if line or save:
-                state.gather()
+                bad = state.gather()
+                if bad is not None:
+                    raise FloatingPointError(_not_finite(state, *bad, take(bad[1], range(size))))
                 shown = {k: f"{float(v[-1]):.4f}" for k, v in state.losses.items()}
                 bar.set_postfix(shown, refresh=False)
             if line:
@@ -261,6 +282,33 @@ def _loop(
             if save and checkpoint is not None:
                 state.save(checkpoint)
             bar.update()
+
+
+def _not_finite(state: State, name: str, step: int, value: float, batch: Batch) -> str:
+    """What to say of a loss: its batch is made again, for it depends on the step alone."""
+    levels = state.learner.noise_levels(batch)
+    where = ""
+    if levels is not None:
+        low, middle, high = (float(q) for q in (levels.min(), levels.median(), levels.max()))
+        where = f", at noise levels σ from {low:.3g} to {high:.3g}, their median {middle:.3g}"
+    return (
+        f"{name!r} of step {step} is {value}{where}: lower the learning rate, set clip_norm or "
+        f"look for a fault in the loss; {state.kept}"
+    )
+
+
+def _too_large(state: State, share: int, shape: Sequence[int]) -> str:
+    """What to say where a step does not fit into memory."""
+    modules, settings = state.learner.modules.values(), state.settings
+    weights = sum(p.numel() for module in modules for p in module.parameters())
+    half = settings["mixed_precision"] == "no"
+    return (
+        f"out of memory on {state.accelerator.device} in step {state.step}, with {share} samples "
+        f"{tuple(shape)} of a batch of {settings['batch_size']} and {weights:,} weights: lower "
+        "batch_size (in a recipe training.batch_size, or the network's network.channels)"
+        + (', set mixed_precision to "bf16"' if half else "")
+        + f", or let more processes share the batch; {state.kept}"
+    )
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 import errno
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+import training_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
@@ -107,6 +109,70 @@ def test_a_killed_run_resumes_to_identical_weights(tmp_path, kind):
     assert all(len(values) == steps for values in resumed["losses"].values())
     if kind == "digits":
         assert resumed["network"]["calls"] == steps
+
+
+def test_twenty_kills_change_nothing(tmp_path):
+    """SIGKILL at random moments, while starting, between steps and with a checkpoint half written.
+
+    Nothing is lost beyond the last checkpoint; weights, losses and log end as if undisturbed. The
+    processes are forked from one that has imported everything, which takes most of a start.
+    """
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["training_run"])
+    chance, every, steps = random.Random(0), 5, 400
+
+    def start(name, **options):
+        folder = tmp_path / name
+        options |= dict(dropout=0.2, log=folder, every=every)
+        options |= dict(checkpoint=folder / "run.safetensors")
+        process = processes.Process(
+            target=training_run.alone, args=(folder / "end.pt", steps), kwargs=options
+        )
+        process.start()
+        return process
+
+    def wait(process, until, seconds=60):
+        limit = time.monotonic() + seconds
+        while not until():
+            assert process.is_alive() and time.monotonic() < limit, "ended before it was killed"
+            time.sleep(0.001)
+
+    folder, done, half_written = tmp_path / "killed", 0, 0
+    checkpoint = folder / "run.safetensors"
+    for i in range(20):
+        before = set(folder.glob("run.*.part"))
+        process = start("killed", pause=0.004, slow_write=0.1 if i % 4 == 1 else 0.0)
+        if i % 4 == 0:
+            time.sleep(chance.uniform(0, 0.3))
+        elif i % 4 == 1:
+            wait(process, lambda: set(folder.glob("run.*.part")) - before)  # noqa: B023
+            time.sleep(chance.uniform(0, 0.05))
+        else:
+            then = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+            wait(process, lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns > then)  # noqa: B023
+            time.sleep(chance.uniform(0, 0.05))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, "ended before it was killed"
+        half_written += bool(set(folder.glob("run.*.part")) - before)
+        if checkpoint.exists():
+            step = checkpoints.read_metadata(checkpoint)["step"]
+            assert step % every == 0 and step >= done + every * (i % 4 > 1)
+            done = step
+    assert 50 <= done < steps and half_written >= 4
+    for name in ("killed", "straight"):
+        process = start(name)
+        process.join()
+        assert process.exitcode == 0
+    killed, straight = (torch.load(tmp_path / name / "end.pt") for name in ("killed", "straight"))
+    assert killed["network"]["calls"] == steps == len(killed["losses"]["loss"])
+    for part in ("network", "ema", "losses"):
+        assert equal(straight[part], killed[part])
+    without_time = [
+        [{k: v for k, v in line.items() if k != "seconds"} for line in lines(tmp_path / name)]
+        for name in ("killed", "straight")
+    ]
+    assert without_time[0] == without_time[1] and len(without_time[0]) == steps // 50
 
 
 def test_a_gan_killed_in_two_processes_resumes_exactly(tmp_path):
@@ -409,9 +475,64 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(digits
         calls.append(1)
         return loss(denoiser, x0, *rest) * (float("nan") if len(calls) == 7 else 1)
 
-    with pytest.raises(FloatingPointError, match="'loss' of step 6 is nan"):
+    with pytest.raises(FloatingPointError, match="'loss' of step 6 is nan") as caught:
         short(digits, steps=12, by=breaks, checkpoint=path, checkpoint_every=4)
     assert checkpoints.read_metadata(path)["step"] == 4
+    assert f"the last good checkpoint, of 4 steps, is {path}" in str(caught.value)
+
+
+def test_a_loss_that_is_not_finite_is_told_with_the_noise_levels_of_its_batch(digits):
+    seen = []
+
+    def breaks(denoiser, x0, u, noise, labels=None):
+        assert isinstance(denoiser, nn.Module)
+        sigma = (1.2 * torch.special.ndtri(u) - 1.2).exp()
+        seen.append((x0, sigma))
+        D = denoiser(x0 + sigma.view(-1, 1, 1, 1) * noise, sigma=sigma)
+        return (D - x0).square().flatten(1).mean(1) * (float("inf") if len(seen) == 7 else 1)
+
+    denoiser = small()
+    with pytest.raises(FloatingPointError, match="'loss' of step 6 is inf") as caught:
+        short(digits, denoiser=denoiser, by=breaks, steps=12)
+    assert len(seen) == 13 and all(torch.equal(a, b) for a, b in zip(seen[6], seen[12]))
+    assert denoiser.calls == 12 and not denoiser._forward_pre_hooks
+    sigma = seen[6][1]
+    assert f"σ from {float(sigma.min()):.3g} to {float(sigma.max()):.3g}" in str(caught.value)
+    assert "no checkpoint was written" in str(caught.value)
+
+
+def test_weights_that_are_not_finite_are_never_saved(digits, tmp_path):
+    """The loss of a step is from before its update: the old checkpoint must outlive that."""
+    path = tmp_path / "run.safetensors"
+
+    def spoil(learner, step):
+        with torch.no_grad():
+            learner.modules["denoiser"].last.bias.fill_(float("inf"))
+
+    hooks = [Every(8, spoil)]
+    with pytest.raises(FloatingPointError, match="last.bias is no longer finite.* of 4 steps") as e:
+        short(digits, steps=12, hooks=hooks, checkpoint=path, checkpoint_every=4)
+    assert "after step 7" in str(e.value) and checkpoints.read_metadata(path)["step"] == 4
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_missing_memory_is_told_with_what_to_lower(digits, tmp_path, precision):
+    calls, path = [], tmp_path / "run.safetensors"
+
+    def hungry(denoiser, x0, *rest):
+        calls.append(1)
+        if len(calls) == 7:
+            torch.empty(2**60)
+        return loss(denoiser, x0, *rest)
+
+    options = dict(by=hungry, checkpoint=path, checkpoint_every=4, mixed_precision=precision)
+    with pytest.raises(MemoryError, match="out of memory on cpu in step 6, with 32 samples") as e:
+        short(digits, **options)
+    for words in ("(1, 8, 8)", "training.batch_size", "network.channels", "of 4 steps"):
+        assert words in str(e.value)
+    assert ("bf16" in str(e.value)) == (precision == "no")
+    weights = sum(p.numel() for p in small().parameters())
+    assert f"{weights:,} weights" in str(e.value)
 
 
 def test_the_finite_check_stands_every_50_steps(digits):
@@ -423,7 +544,7 @@ def test_the_finite_check_stands_every_50_steps(digits):
 
     with pytest.raises(FloatingPointError, match="of step 2 is inf"):
         short(digits, steps=120, by=breaks)
-    assert len(calls) == 50
+    assert len(calls) == 51  # once more for its noise levels
 
 
 # --- hooks and logs -------------------------------------------------------------------------------

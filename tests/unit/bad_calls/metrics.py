@@ -121,6 +121,7 @@ BAD = {
         (lambda: metrics.features(X, ["a"]), "extractor = ['a']"),
         (lambda: metrics.features(X, C, batch_size=0), "batch_size = 0"),
         (lambda: metrics.features(X, C, batch_size=None), "batch_size = None"),
+        (lambda: metrics.features(X, C, progress=3), "progress = 3: must be the name of a bar"),
         (lambda: metrics.features(X, C, layer="2048"), "layer = '2048': must be 'features'"),
     ],
     "metrics.feature_extractor": [
