@@ -238,7 +238,7 @@ class _Reference:
     def __init__(self, recipe: Recipe, images: Images):
         e = recipe.evaluation
         self.samples, self.name = e.samples, "FID" if e.features == "inception" else "FD-C"
-        self.extractor: metrics.Extractor = metrics.INCEPTION
+        self.extractor: torch.nn.Module | str = metrics.INCEPTION
         if self.name == "FD-C":
             if recipe.data.name in classifiers.RECIPES:
                 self.extractor = classifiers.load_classifier(recipe.data.name)

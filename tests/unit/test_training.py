@@ -376,6 +376,24 @@ def test_without_room_on_the_disk_nothing_is_touched(digits, tmp_path, monkeypat
     assert calls == [] and list(tmp_path.iterdir()) == []  # known before the first step
 
 
+def test_a_disk_that_is_full_at_a_checkpoint_leaves_the_one_before(digits, tmp_path, monkeypatch):
+    path, usage = tmp_path / "run.safetensors", shutil.disk_usage(tmp_path)
+
+    def fill(learner, step):
+        if step == 5:
+            monkeypatch.setattr(_files.shutil, "disk_usage", lambda p: usage._replace(free=1000))
+
+    options = dict(steps=12, checkpoint=path, checkpoint_every=4)
+    with pytest.raises(OSError, match=r"needs .* free are 1,000.*: '.*run.safetensors'") as caught:
+        short(digits, hooks=[Every(5, fill)], **options)
+    assert caught.value.errno == errno.ENOSPC
+    assert checkpoints.read_metadata(path)["step"] == 4 and list(tmp_path.iterdir()) == [path]
+    monkeypatch.undo()
+    monkeypatch.setenv("FEWSTEP_SCALE", "smoke")
+    resumed, straight = short(digits, **options), short(digits, steps=12)
+    assert equal(resumed.ema.state_dict(), straight.ema.state_dict())
+
+
 # --- the loop -------------------------------------------------------------------------------------
 
 
