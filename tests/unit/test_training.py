@@ -1,6 +1,5 @@
 import errno
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -15,7 +14,6 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-import training_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
@@ -109,70 +107,6 @@ def test_a_killed_run_resumes_to_identical_weights(tmp_path, kind):
     assert all(len(values) == steps for values in resumed["losses"].values())
     if kind == "digits":
         assert resumed["network"]["calls"] == steps
-
-
-def test_twenty_kills_change_nothing(tmp_path):
-    """SIGKILL at random moments, while starting, between steps and with a checkpoint half written.
-
-    Nothing is lost beyond the last checkpoint; weights, losses and log end as if undisturbed. The
-    processes are forked from one that has imported everything, which takes most of a start.
-    """
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["training_run"])
-    chance, every, steps = random.Random(0), 5, 400
-
-    def start(name, **options):
-        folder = tmp_path / name
-        options |= dict(dropout=0.2, log=folder, every=every)
-        options |= dict(checkpoint=folder / "run.safetensors")
-        process = processes.Process(
-            target=training_run.alone, args=(folder / "end.pt", steps), kwargs=options
-        )
-        process.start()
-        return process
-
-    def wait(process, until, seconds=60):
-        limit = time.monotonic() + seconds
-        while not until():
-            assert process.is_alive() and time.monotonic() < limit, "ended before it was killed"
-            time.sleep(0.001)
-
-    folder, done, half_written = tmp_path / "killed", 0, 0
-    checkpoint = folder / "run.safetensors"
-    for i in range(20):
-        before = set(folder.glob("run.*.part"))
-        process = start("killed", pause=0.004, slow_write=0.1 if i % 4 == 1 else 0.0)
-        if i % 4 == 0:
-            time.sleep(chance.uniform(0, 0.3))
-        elif i % 4 == 1:
-            wait(process, lambda: set(folder.glob("run.*.part")) - before)  # noqa: B023
-            time.sleep(chance.uniform(0, 0.05))
-        else:
-            then = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-            wait(process, lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns > then)  # noqa: B023
-            time.sleep(chance.uniform(0, 0.05))
-        process.kill()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL, "ended before it was killed"
-        half_written += bool(set(folder.glob("run.*.part")) - before)
-        if checkpoint.exists():
-            step = checkpoints.read_metadata(checkpoint)["step"]
-            assert step % every == 0 and step >= done + every * (i % 4 > 1)
-            done = step
-    assert 50 <= done < steps and half_written >= 4
-    for name in ("killed", "straight"):
-        process = start(name)
-        process.join()
-        assert process.exitcode == 0
-    killed, straight = (torch.load(tmp_path / name / "end.pt") for name in ("killed", "straight"))
-    assert killed["network"]["calls"] == steps == len(killed["losses"]["loss"])
-    for part in ("network", "ema", "losses"):
-        assert equal(straight[part], killed[part])
-    without_time = [
-        [{k: v for k, v in line.items() if k != "seconds"} for line in lines(tmp_path / name)]
-        for name in ("killed", "straight")
-    ]
-    assert without_time[0] == without_time[1] and len(without_time[0]) == steps // 50
 
 
 def test_a_gan_killed_in_two_processes_resumes_exactly(tmp_path):

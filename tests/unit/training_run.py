@@ -7,9 +7,7 @@ python training_run.py OUT STEPS [--kind digits | edm | gan] [--checkpoint FILE]
 import argparse
 import os
 import time
-from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import nn
 from torch.nn.functional import softplus
@@ -105,28 +103,10 @@ def gan(dropout=0.0):
     return GAN(networks, adams, {"generator": 2000}, clip_norm=1.0)
 
 
-def alone(out, steps, slow_write=0.0, **options):
-    """``run`` in a process of its own; slow_write: seconds that a half-written file stays so."""
-    torch.set_num_threads(1)
-    whole = safetensors.torch.save_file
-
-    def in_halves(tensors, file, metadata):
-        whole(tensors, file, metadata)
-        content = Path(file).read_bytes()
-        Path(file).write_bytes(content[: len(content) // 2])
-        time.sleep(slow_write)
-        Path(file).write_bytes(content)
-
-    if slow_write:
-        safetensors.torch.save_file = in_halves
-    run(out, steps, **options)
-
-
-def run(out, steps, kind="digits", checkpoint=None, every=None, dropout=0.0, pause=0.0, log=None):
+def run(out, steps, kind="digits", checkpoint=None, every=None, dropout=0.0, pause=0.0):
     """Train and save; ``edm``: the library's own denoiser and loss."""
     every = every if checkpoint else None
     options = dict(steps=steps, checkpoint=checkpoint, checkpoint_every=every, progress=False)
-    options["log_dir"] = log
     if kind == "gan":
         learner = gan(dropout)
         learner.pause = pause
