@@ -133,7 +133,7 @@ def test_two_processes_draw_and_measure_what_one_does(tmp_path):
         f"{seed}.png" for seed in range(7)
     ]
     assert two.stdout.count("real vs real") == 1
-    other = json.loads((tmp_path / "run/two.json").read_text()), None
+    other = json.loads((tmp_path / "run/two.json").read_text())
     main(["evaluate", run])
     kept = json.loads((tmp_path / "run/evaluation.json").read_text())
     for ours, theirs in zip(kept["rows"], other["rows"]):
