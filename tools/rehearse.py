@@ -54,7 +54,6 @@ def rehearse(path: Path) -> Bill:
     bill = Bill()
     cut = [0.0]  # seconds spent in what was cut short
     run, sample, features = training.run, solvers.sample, metrics.features
-    bits_per_dim = metrics.bits_per_dim
     of_data_set = denoisers.DataSet.__call__
 
     def timed(function: Callable) -> Callable:
@@ -87,11 +86,11 @@ def rehearse(path: Path) -> Bill:
         n, per_call = len(x), [0.0]
         rows = n if network and n <= SMALL else min(n, ROWS)  # a notebook may check a small set
 
-        def watched(x: Any, sigma: Any, **more: Any) -> Any:
+        def watched(x: Any, sigma: Any) -> Any:
             if per_call[0]:
-                return few(x, sigma, **more)
+                return few(x, sigma)
             with _cost.counted() as operations:
-                D = few(x, sigma, **more)
+                D = few(x, sigma)
             per_call[0] = operations[0] / len(x)
             return D
 
@@ -100,8 +99,6 @@ def rehearse(path: Path) -> Bill:
             few = replace(denoiser, labels=denoiser.labels[:rows])
         calls_each = getattr(denoiser, "calls", 1)
         watched.calls = calls_each  # type: ignore[attr-defined]
-        extra = getattr(denoiser, "extra_channels", 0)
-        watched.extra_channels = extra  # type: ignore[attr-defined]
         if isinstance(options.get("generator"), list):
             options["generator"] = options["generator"][:rows]
         steps = len(sigmas) - 1
@@ -145,17 +142,6 @@ def rehearse(path: Path) -> Bill:
         bill.single += operations[0] / ROWS * len(images)
         return features(images, extractor, *arguments, **options)
 
-    def few_bits(denoiser: Any, x0: Any, labels: Any = None, **options: Any) -> Any:
-        most = options.get("calls") or len(denoiser.levels)
-        calls = min(most, STEPS)
-        given = None if labels is None else labels[:ROWS]
-        with _cost.counted() as operations:
-            bits = bits_per_dim(denoiser, x0[:ROWS], given, **{**options, "calls": calls})
-        rows = len(bits)
-        bill.single += operations[0] / (calls * rows) * most * len(x0)
-        bill.network_calls += most * len(x0)
-        return bits[torch.arange(len(x0)) % rows]
-
     def at_hand(load: Callable, shape: tuple[int, ...], train: int, test: int) -> Callable:
         def loaded(split: str = "train", *arguments: Any) -> Any:
             try:
@@ -173,7 +159,6 @@ def rehearse(path: Path) -> Bill:
     training.run = timed(two_steps)  # type: ignore[assignment]
     solvers.sample = sampling.sample = timed(few_samples)  # type: ignore[assignment]
     metrics.features = some_features
-    metrics.bits_per_dim = timed(few_bits)
     denoisers.DataSet.__call__ = timed(few_rows)  # type: ignore[method-assign]
     cells = json.loads(path.read_text("utf-8"))["cells"]
     code = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")

@@ -2,7 +2,6 @@
 seeded).
 """
 
-from math import log
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -134,54 +133,7 @@ def judges():
     return figure
 
 
-def guesses():
-    """Paths from noise to two points of unequal weight, with the mean as the guess."""
-    sigmas = torch.logspace(1.3, -2, 200, dtype=torch.float64)
-    x = sigmas[0] * torch.special.ndtri((torch.arange(20, dtype=torch.float64) + 0.5) / 20)
-    states = [x]
-    for now, then in zip(sigmas, sigmas[1:]):
-        D = torch.tanh(x / now**2 + 0.5 * log(0.7 / 0.3))
-        x = D + then / now * (x - D)
-        states.append(x)
-    figure, (panel,) = card()
-    for path in torch.stack(states).T:
-        colour = plots.COLOURS[0 if path[-1] > 0 else 3]
-        panel.plot(-sigmas.log(), path / (1 + sigmas**2).sqrt(), color=colour, marker="", lw=1)
-    return figure
-
-
-def guided():
-    """What the guided ODE makes of N(0, 1) and a class in it, for growing guidance."""
-    x = torch.linspace(-2.2, 2.4, 300, dtype=torch.float64)
-    all_data, one = denoisers.Gaussian([0.0], [[1.0]]), denoisers.Gaussian([0.75], [[0.25]])
-    grid = grids.edm(60, 0.01, 200.0)
-    figure, (panel,) = card()
-    panel.fill_between(x, torch.exp(-(x**2) / 2), color="0.5", alpha=0.25, lw=0)
-    for k, w in enumerate((1.0, 1.5, 2.0, 2.5)):
-        start = grid[0] * torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
-
-        def D(x, sigma, w=w):
-            return all_data(x, sigma) + w * (one(x, sigma) - all_data(x, sigma))
-
-        low, high = solvers.sample(D, start, grid, solvers.heun).x[:, 0].tolist()
-        height = torch.exp(-((x - (low + high) / 2) ** 2) / (2 * ((high - low) / 2) ** 2))
-        panel.plot(x, height, color=plots.COLOURS[(2, 5, 0, 3)[k]], marker="")
-    return figure
-
-
-def targets():
-    """What the network is shown and what it is asked for, at growing noise levels."""
-    digit, noise = data.digits().float(slice(1)), torch.randn(1, 1, 8, 8, generator=seeded(0))
-    angle = torch.linspace(0, torch.pi / 2, 6).reshape(-1, 1, 1, 1)
-    figure, panels = card(rows=2)
-    row(panels[0], (angle.cos() * digit + angle.sin() * noise).clamp(-1, 1))
-    row(panels[1], (angle.sin() * digit - angle.cos() * noise).clamp(-1, 1))
-    return figure
-
-
 if __name__ == "__main__":
     plots.style()
-    drawn = {0: quickstart, 1: noising, 2: chains, 3: flow, 4: answers, 5: judges}
-    drawn |= {6: guesses, 7: guided, 8: targets}
-    for number, draw in drawn.items():
+    for number, draw in enumerate((quickstart, noising, chains, flow, answers, judges)):
         plots.save(draw(), HERE / f"intro-{number}.svg")

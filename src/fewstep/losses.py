@@ -169,7 +169,6 @@ def vlb(
     levels: torch.Tensor,
     v: float | None = None,
     values: int = 256,
-    clip: bool = False,
 ) -> torch.Tensor:
     """One term of the variational bound on −log p(x0), in bits per dimension: L_{t−1} at the level
     that u stands for, L_0 at the lowest (Ho et al. 2020, eq. 5; Nichol & Dhariwal 2021).
@@ -180,7 +179,6 @@ def vlb(
     levels: (T,) float64, decreasing: all of a chain's, or some for a respaced one.
     v: of the reverse variance β^v β̃^{1−v}; None: the network's own, from one extra channel each.
     values: that a coordinate of x0 takes, equally spaced on [-1, 1].
-    clip: D to [-1, 1], as a sampler that clips would.
     Returns (B,).
     """
     _check(denoiser, x0, u, noise, learned=v is None)
@@ -189,11 +187,9 @@ def vlb(
     x = x0 + per_sample(sigma, x0) * noise
     if v is None:
         D, extra = denoiser(x, sigma, labels, extra=True)
-        share: Any = _share(extra)
-    else:
-        share = number("v", v, at_least=0, at_most=1)
-        D = denoiser(x, sigma, labels)
-    return _term(x0, D.clamp(-1, 1) if clip else D, share, place, levels, values)
+        return _term(x0, D, _share(extra), place, levels, values)
+    number("v", v, at_least=0, at_most=1)
+    return _term(x0, denoiser(x, sigma, labels), v, place, levels, values)
 
 
 def prior(x0: torch.Tensor, sigma_max: float) -> torch.Tensor:

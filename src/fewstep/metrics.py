@@ -224,7 +224,6 @@ def bits_per_dim(
     calls: int | None = None,
     v: float | None = None,
     values: int = 256,
-    clip: bool = True,
     seed: int = 0,
     batch_size: int = 256,
 ) -> torch.Tensor:
@@ -234,9 +233,7 @@ def bits_per_dim(
     x0: (N, ...), of so many ``values`` equally spaced on [-1, 1].  labels: (N,) or None.
     levels: (T,), decreasing, by default the denoiser's, all of them.
     calls: network calls a picture, each at a level drawn from another of so many equal parts of the
-    chain; None: T, one a level.  seed: of noise and levels.
-    v, clip: see ``losses.vlb``. Without clipping a network that predicts ε loses most of its bits
-    at the top of the chain, where D = x − σ F is far out.
+    chain; None: T, one a level.  v: see ``losses.vlb``.  seed: of noise and levels.
     Returns (N,) float64 on the CPU. Its mean over pictures is an unbiased estimate of the bound.
     """
     state("x0", x0)
@@ -257,9 +254,7 @@ def bits_per_dim(
         for rows in torch.arange(len(x0)).split(batch_size):
             given = None if labels is None else labels[rows.to(labels.device)].to(device)
             x, at, z = (part[rows].to(device) for part in (x0, u, noise))
-            term = losses.vlb(
-                denoiser, x, at, z, given, levels=levels, v=v, values=values, clip=clip
-            )
+            term = losses.vlb(denoiser, x, at, z, given, levels=levels, v=v, values=values)
             total[rows] += len(levels) / calls * term.double().cpu()
     return total
 
