@@ -26,5 +26,5 @@ def test_there_are_commands():
 
 
 def test_the_recipe_on_the_page_is_the_recipe():
-    (shown,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
+    shown = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)[0]
     assert yaml.safe_load(shown) == yaml.safe_load((recipes.FOLDER / "digits.yaml").read_text())
